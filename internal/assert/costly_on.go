@@ -1,0 +1,6 @@
+//go:build invariants
+
+package assert
+
+// Costly says whether expensive invariants are to be checked.
+const Costly = true

@@ -1,0 +1,46 @@
+package raft
+
+import "flotilla/raft/wire"
+
+// LogReader is the durable log of one group as the core reads it. The core calls it from whatever
+// goroutine calls the core; it must not block on anything but the disk. An update is visible here before
+// Persisted is called for its token. Errors: wire.ErrCompacted below the log's start, wire.ErrUnavailable
+// above its end; any other error means the log cannot be trusted and quarantines the group.
+type LogReader interface {
+	// Bounds returns the first and last index held; last = first-1 when empty.
+	Bounds() (first, last wire.Index)
+	// Term returns the term of the entry at i; first-1 is legal and answers the compacted entry's term.
+	Term(i wire.Index) (wire.Term, error)
+	// Entries appends to dst the entries of [lo, hi), at least one if lo < hi and then as long as the sum of
+	// Entry.Size stays within maxBytes, and returns dst. The entries' data is immutable.
+	Entries(dst []wire.Entry, lo, hi wire.Index, maxBytes int) ([]wire.Entry, error)
+}
+
+// Config is what a core is made of. Durations are counted in ticks; who ticks decides what one lasts.
+type Config struct {
+	Group wire.GroupID
+	Self  wire.NodeID
+	// ElectionTicks is the base election timeout; the actual one is drawn from [ElectionTicks, 2*ElectionTicks).
+	// At least 3 times HeartbeatTicks. Default 10.
+	ElectionTicks int
+	// HeartbeatTicks is the interval of a leader's heartbeats. At least 1. Default 1.
+	HeartbeatTicks int
+	// MaxAppendBytes bounds the entries of one append (F23). Default 1 MiB.
+	MaxAppendBytes int
+	// MaxInflightBytes and MaxInflightMessages bound what is unacknowledged per follower. Defaults 8 MiB, 256.
+	MaxInflightBytes    int
+	MaxInflightMessages int
+	// MaxCommittedBytes bounds Ready.Committed. Default 4 MiB.
+	MaxCommittedBytes int
+	// MaxUncommittedBytes bounds what a leader takes in beyond its commit index. Default 64 MiB.
+	MaxUncommittedBytes int
+	// Seed feeds the source of randomness. Same seed, same inputs, same outputs.
+	Seed uint64
+	// Log is the durable log; HardState, Membership what was restored with it.
+	Log        LogReader
+	HardState  wire.HardState
+	Membership wire.Membership
+	// Applied is the index up to which the state machine has applied what it holds; entries after it are
+	// handed out again.
+	Applied wire.Index
+}

@@ -34,6 +34,9 @@ const (
 	ChangeRemove ChangeKind = 3
 )
 
+// Valid reports whether k is a known kind.
+func (k ChangeKind) Valid() bool { return k >= ChangeAddLearner && k <= ChangeRemove }
+
 // Change is one step from a membership to the next, the Data of an EntryChange.
 type Change struct {
 	Kind ChangeKind

@@ -1,0 +1,264 @@
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Cluster is a set of flotilla processes with their certificates and data below one directory.
+// Its methods are for one goroutine, but for those that only read endpoints.
+type Cluster struct {
+	Dir   string
+	bin   string
+	nodes []*node // node id i stands at i-1
+	extra []string
+}
+
+type node struct {
+	id         int
+	peer, http string
+	proc       *Process // nil when not running
+}
+
+// Status is the part of /v1/status that tests look at.
+type Status struct {
+	Epoch  uint64 `json:"epoch"`
+	Groups []struct {
+		ID      uint64 `json:"id"`
+		Leader  uint64 `json:"leader"`
+		Term    uint64 `json:"term"`
+		Commit  uint64 `json:"commit"`
+		Applied uint64 `json:"applied"`
+	} `json:"groups"`
+}
+
+// NewCluster prepares n nodes with certificates below dir; serveFlags are added to each serve.
+func NewCluster(dir string, n int, serveFlags ...string) (*Cluster, error) {
+	bin, err := Binary()
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{Dir: dir, bin: bin, extra: serveFlags}
+	if _, err := run(bin, "cert", "init", "--out", c.path("ca")); err != nil {
+		return nil, err
+	}
+	if _, err := run(bin, "cert", "client", "--ca", c.path("ca"), "--out", c.ClientTLSDir()); err != nil {
+		return nil, err
+	}
+	for id := 1; id <= n; id++ {
+		if _, err := run(bin, "cert", "node", "--ca", c.path("ca"), "--node-id", strconv.Itoa(id), "--host", "127.0.0.1", "--out", c.tlsDir(id)); err != nil {
+			return nil, err
+		}
+		peer, err := freeUDP()
+		if err != nil {
+			return nil, err
+		}
+		web, err := freeTCP()
+		if err != nil {
+			return nil, err
+		}
+		c.nodes = append(c.nodes, &node{id: id, peer: peer, http: web})
+	}
+	return c, nil
+}
+
+func (c *Cluster) path(name string) string { return filepath.Join(c.Dir, name) }
+func (c *Cluster) tlsDir(id int) string    { return c.path("tls-" + strconv.Itoa(id)) }
+
+// ClientTLSDir is where the client certificate lies.
+func (c *Cluster) ClientTLSDir() string { return c.path("tls-client") }
+
+// Size is the number of nodes, running or not.
+func (c *Cluster) Size() int { return len(c.nodes) }
+
+// Endpoints lists the nodes' UDP addresses in the order of their ids.
+func (c *Cluster) Endpoints() []string {
+	var list []string
+	for _, n := range c.nodes {
+		list = append(list, n.peer)
+	}
+	return list
+}
+
+// Start runs node id and returns at once; WaitReady says when it serves.
+func (c *Cluster) Start(id int) error {
+	n := c.nodes[id-1]
+	if n.proc != nil {
+		return fmt.Errorf("node %d runs already", id)
+	}
+	var initial []string
+	for _, m := range c.nodes {
+		initial = append(initial, fmt.Sprintf("%d=%s", m.id, m.peer))
+	}
+	args := []string{
+		"serve", "--node-id", strconv.Itoa(id), "--data", c.path("node-" + strconv.Itoa(id)), "--tls-dir", c.tlsDir(id),
+		"--listen", n.peer, "--http", n.http, "--initial-cluster", strings.Join(initial, ","),
+	}
+	proc, err := startProcess(c.bin, c.path(fmt.Sprintf("node-%d.log", id)), append(args, c.extra...)...)
+	n.proc = proc
+	return err
+}
+
+// StartAll runs every node that does not run, and waits until all are ready.
+func (c *Cluster) StartAll(ctx context.Context) error {
+	for _, n := range c.nodes {
+		if n.proc == nil {
+			if err := c.Start(n.id); err != nil {
+				return err
+			}
+		}
+	}
+	for _, n := range c.nodes {
+		if err := n.proc.WaitReady(ctx); err != nil {
+			return fmt.Errorf("node %d: %w", n.id, err)
+		}
+	}
+	return nil
+}
+
+// WaitReady blocks until node id has printed its ready line.
+func (c *Cluster) WaitReady(ctx context.Context, id int) error { return c.nodes[id-1].proc.WaitReady(ctx) }
+
+// Kill is kill -9 of the given nodes, all signalled before any is waited for; no ids means all.
+func (c *Cluster) Kill(ids ...int) error {
+	var errs []error
+	targets := c.pick(ids)
+	for _, n := range targets {
+		errs = append(errs, n.proc.Signal(syscall.SIGKILL))
+	}
+	for _, n := range targets {
+		errs = append(errs, n.proc.Kill())
+		n.proc = nil
+	}
+	return errors.Join(errs...)
+}
+
+// Stop is SIGTERM of one node; it returns the exit code.
+func (c *Cluster) Stop(ctx context.Context, id int) (int, error) {
+	n := c.nodes[id-1]
+	code, err := n.proc.Stop(ctx)
+	if err == nil {
+		n.proc = nil
+	}
+	return code, err
+}
+
+// Signal sends sig to node id.
+func (c *Cluster) Signal(id int, sig syscall.Signal) error { return c.nodes[id-1].proc.Signal(sig) }
+
+// pick returns the running nodes among ids; no ids means all.
+func (c *Cluster) pick(ids []int) []*node {
+	var out []*node
+	for _, n := range c.nodes {
+		wanted := len(ids) == 0
+		for _, id := range ids {
+			wanted = wanted || id == n.id
+		}
+		if wanted && n.proc != nil {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// Get fetches path from node id over HTTP within two seconds.
+func (c *Cluster) Get(id int, path string) (string, error) {
+	client := http.Client{Timeout: 2 * time.Second}
+	resp, err := client.Get("http://" + c.nodes[id-1].http + path)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 4<<20))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("GET %s of node %d: %s: %s", path, id, resp.Status, body)
+	}
+	return string(body), err
+}
+
+// Status asks node id.
+func (c *Cluster) Status(id int) (Status, error) {
+	var st Status
+	body, err := c.Get(id, "/v1/status")
+	if err != nil {
+		return st, err
+	}
+	return st, json.Unmarshal([]byte(body), &st)
+}
+
+// Leader returns the leader of a group as node id sees it, 0 when it sees none.
+func (c *Cluster) Leader(id int, group uint64) (leader int, term uint64, err error) {
+	st, err := c.Status(id)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, g := range st.Groups {
+		if g.ID == group {
+			return int(g.Leader), g.Term, nil
+		}
+	}
+	return 0, 0, fmt.Errorf("node %d lists no group %d", id, group)
+}
+
+// Metric returns the sum of a metric's samples at node id; labels, when given, must all be in the sample's line.
+func (c *Cluster) Metric(id int, name string, labels ...string) (float64, error) {
+	body, err := c.Get(id, "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	sum, found := 0.0, false
+	for line := range strings.Lines(body) {
+		rest, ok := strings.CutPrefix(line, name)
+		if !ok || (rest[0] != ' ' && rest[0] != '{') || !containsAll(line, labels) {
+			continue
+		}
+		v, err := strconv.ParseFloat(strings.TrimSpace(line[strings.LastIndexByte(strings.TrimSpace(line), ' ')+1:]), 64)
+		if err != nil {
+			return 0, fmt.Errorf("metric line %q: %w", line, err)
+		}
+		sum, found = sum+v, true
+	}
+	if !found {
+		return 0, fmt.Errorf("node %d has no metric %s %v", id, name, labels)
+	}
+	return sum, nil
+}
+
+func containsAll(line string, parts []string) bool {
+	for _, p := range parts {
+		if !strings.Contains(line, p) {
+			return false
+		}
+	}
+	return true
+}
+
+// freeUDP returns a loopback UDP address nobody listens on now.
+func freeUDP() (string, error) {
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	return conn.LocalAddr().String(), nil
+}
+
+// freeTCP returns a loopback TCP address nobody listens on now.
+func freeTCP() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	return l.Addr().String(), nil
+}

@@ -127,7 +127,9 @@ func (c *Cluster) StartAll(ctx context.Context) error {
 }
 
 // WaitReady blocks until node id has printed its ready line.
-func (c *Cluster) WaitReady(ctx context.Context, id int) error { return c.nodes[id-1].proc.WaitReady(ctx) }
+func (c *Cluster) WaitReady(ctx context.Context, id int) error {
+	return c.nodes[id-1].proc.WaitReady(ctx)
+}
 
 // Kill is kill -9 of the given nodes, all signalled before any is waited for; no ids means all.
 func (c *Cluster) Kill(ids ...int) error {

@@ -191,9 +191,8 @@ func cut(s string, limit int) string {
 func ReadError(r *Reader) *Error {
 	off := r.off
 	r.Array(errorFields)
-	code := r.UintMax(0xff)
 	e := Error{
-		Code:   Code(code),
+		Code:   Code(r.UintMax(0xff)),
 		Group:  GroupID(r.UintMax(MaxNumber)),
 		Leader: NodeID(r.UintMax(uint64(MaxNodeID))),
 		Detail: r.String(MaxDetail),

@@ -133,12 +133,18 @@ func (r *Reader) Array(n int) {
 
 // Uint reads a non-negative integer.
 func (r *Reader) Uint() uint64 {
+	// Most numbers are small: this path inlines into the decoders.
+	if r.err == nil && r.off < len(r.buf) && r.buf[r.off] <= codeFixIntMax {
+		r.off++
+		return uint64(r.buf[r.off-1])
+	}
+	return r.wideUint()
+}
+
+func (r *Reader) wideUint() uint64 {
 	c, ok := r.code("uint")
 	if !ok {
 		return 0
-	}
-	if c <= codeFixIntMax {
-		return uint64(c)
 	}
 	off := r.off - 1
 	var v uint64

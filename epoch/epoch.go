@@ -100,8 +100,12 @@ func (h *Holder) Observe(e Epoch) (rose bool, err error) {
 	return raise(&h.observed, e), nil
 }
 
-// Admit checks a frame's stamp: nil, *StaleError, or ErrImplausible. An admitted stamp is observed.
+// Admit checks a frame's stamp: nil, *StaleError, or ErrImplausible. An admitted stamp is observed. One that
+// claims to have applied more than it has observed contradicts itself: no honest node writes it.
 func (h *Holder) Admit(s Stamp) error {
+	if s.Applied > s.Observed {
+		return fmt.Errorf("admit stamp of epoch %d with applied %d: %w", s.Observed, s.Applied, ErrImplausible)
+	}
 	if current := h.Applied(); s.Observed < current {
 		return &StaleError{Claimed: s.Observed, Current: current}
 	}

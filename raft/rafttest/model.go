@@ -1,0 +1,137 @@
+package rafttest
+
+import (
+	"hash/fnv"
+
+	"flotilla/raft"
+	"flotilla/raft/wire"
+)
+
+// Model is what the events so far say of every replica. It is kept beside the run, from outside, so that a
+// checker never asks the core that it checks.
+type Model struct {
+	// Replicas by node, dead ones too.
+	Replicas map[wire.NodeID]*Replica
+	// Nodes are the keys of Replicas in the order of their first event.
+	Nodes []wire.NodeID
+	// Committed are the marks of all entries that any replica has ever regarded as committed, from index 1 on,
+	// as the first one to do so held them.
+	Committed []Mark
+}
+
+// Mark identifies one entry without its data.
+type Mark struct {
+	Term wire.Term
+	Kind wire.EntryKind
+	Sum  uint64 // of the data
+}
+
+// Log is the marks of a log from index 1 on; compaction does not shorten it.
+type Log []Mark
+
+// Last returns the last index.
+func (l Log) Last() wire.Index { return wire.Index(len(l)) }
+
+// At returns the mark at i; the zero Mark when the log does not reach it.
+func (l Log) At(i wire.Index) Mark {
+	if i == 0 || i > l.Last() {
+		return Mark{}
+	}
+	return l[i-1]
+}
+
+// State is the part of a replica that a core reports.
+type State struct {
+	Role   raft.Role
+	Term   wire.Term
+	Leader wire.NodeID
+	Commit wire.Index
+}
+
+// Replica is what is known of one replica.
+type Replica struct {
+	Alive bool
+	// Starts counts its lives.
+	Starts int
+	// Now is the state after the last event, Was the state before the last EventState.
+	Now, Was State
+	// Membership is the one its core works with.
+	Membership wire.Membership
+	Applied    wire.Index
+	// Hard and Durable are on the disk; View is the log including the writes on their way.
+	Hard    wire.HardState
+	Durable Log
+	View    Log
+}
+
+// NewModel returns the model of a run in which nothing has happened.
+func NewModel() *Model { return &Model{Replicas: map[wire.NodeID]*Replica{}} }
+
+// Replica returns the replica on node n, made if need be.
+func (m *Model) Replica(n wire.NodeID) *Replica {
+	r := m.Replicas[n]
+	if r == nil {
+		r = &Replica{}
+		m.Replicas[n] = r
+		m.Nodes = append(m.Nodes, n)
+	}
+	return r
+}
+
+// MaxCommit returns the highest index that any replica has regarded as committed.
+func (m *Model) MaxCommit() wire.Index { return wire.Index(len(m.Committed)) }
+
+// Observe brings the model up to date with e.
+func (m *Model) Observe(e *Event) {
+	r := m.Replica(e.Node)
+	switch e.Kind {
+	case EventStart:
+		r.Alive, r.Applied, r.Membership = true, e.Index, e.Membership
+		r.Starts++
+		r.Now = State{Term: e.HardState.Term, Commit: e.HardState.Commit}
+		r.Was = r.Now
+	case EventCrash:
+		r.Alive = false
+		r.View = append(r.View[:0:0], r.Durable...)
+	case EventState:
+		r.Was, r.Now = r.Now, State{Role: e.Role, Term: e.Term, Leader: e.Leader, Commit: e.Index}
+		r.Membership = e.Membership
+		for i := m.MaxCommit() + 1; i <= min(r.Now.Commit, r.View.Last()); i++ {
+			m.Committed = append(m.Committed, r.View.At(i))
+		}
+	case EventWrite:
+		r.View = overwrite(r.View, e.Update.Entries)
+	case EventDurable:
+		r.Durable = overwrite(r.Durable, e.Update.Entries)
+		if e.Update.SetHardState {
+			r.Hard = e.Update.HardState
+		}
+	case EventApply:
+		r.Applied = e.Entry.Index
+	case EventMembership:
+		if e.Err == nil {
+			r.Membership = e.Membership
+		}
+	}
+}
+
+// overwrite returns l with entries put over its end. A gap, which the disk refuses anyway, is left alone.
+func overwrite(l Log, entries []wire.Entry) Log {
+	if len(entries) == 0 || entries[0].Index == 0 || entries[0].Index > l.Last()+1 {
+		return l
+	}
+	l = l[:entries[0].Index-1]
+	for i := range entries {
+		l = append(l, markOf(&entries[i]))
+	}
+	return l
+}
+
+func markOf(e *wire.Entry) Mark {
+	h := fnv.New64a()
+	h.Write(e.Data)
+	return Mark{Term: e.Term, Kind: e.Kind, Sum: h.Sum64()}
+}
+
+// majority returns how many of n voters make a quorum.
+func majority(n int) int { return n/2 + 1 }

@@ -1,0 +1,207 @@
+package rafttest
+
+import (
+	"fmt"
+	"strings"
+
+	"flotilla/raft"
+	"flotilla/raft/wire"
+)
+
+// String renders the event as one line of a trace, without its time.
+func (e *Event) String() string {
+	switch e.Kind {
+	case EventStart:
+		return fmt.Sprintf("%d starts: term %d vote %s commit %d applied %d, %s",
+			e.Node, e.HardState.Term, nobody(e.HardState.Vote), e.HardState.Commit, e.Index, formatMembership(&e.Membership))
+	case EventCrash:
+		return fmt.Sprintf("%d crashes, %s lost", e.Node, plural(e.Count, "write"))
+	case EventState:
+		return fmt.Sprintf("%d is %s, term %d leader %s commit %d", e.Node, e.Role, e.Term, nobody(e.Leader), e.Index)
+	case EventWrite:
+		return fmt.Sprintf("%d writes #%d: %s", e.Node, e.Token, formatUpdate(&e.Update))
+	case EventDurable:
+		return fmt.Sprintf("%d has #%d on disk", e.Node, e.Token)
+	case EventSend:
+		return "send " + formatMessage(&e.Message)
+	case EventDeliver:
+		return "recv " + formatMessage(&e.Message)
+	case EventDrop:
+		return "drop " + formatMessage(&e.Message)
+	case EventDuplicate:
+		return "dup  " + formatMessage(&e.Message)
+	case EventApply:
+		return fmt.Sprintf("%d applies %s", e.Node, formatEntry(&e.Entry))
+	case EventMembership:
+		return fmt.Sprintf("%d now has %s%s", e.Node, formatMembership(&e.Membership), formatError(e.Err))
+	case EventPropose:
+		if e.Err != nil {
+			return fmt.Sprintf("%d refuses a proposal%s", e.Node, formatError(e.Err))
+		}
+		return fmt.Sprintf("%d takes a proposal in as %d@%d", e.Node, e.Index, e.Term)
+	case EventRead:
+		return fmt.Sprintf("%d is asked for read %d", e.Node, e.Context)
+	case EventReadDone:
+		if e.Err != nil {
+			return fmt.Sprintf("%d refuses read %d%s", e.Node, e.Context, formatError(e.Err))
+		}
+		return fmt.Sprintf("%d answers read %d: index %d", e.Node, e.Context, e.Index)
+	}
+	return e.Text
+}
+
+var messageNames = [...]string{
+	wire.MsgPreVote: "pre-vote", wire.MsgPreVoteReply: "pre-vote-reply", wire.MsgVote: "vote", wire.MsgVoteReply: "vote-reply",
+	wire.MsgAppend: "append", wire.MsgAppendReply: "append-reply", wire.MsgHeartbeat: "heartbeat",
+	wire.MsgHeartbeatReply: "heartbeat-reply", wire.MsgReadIndex: "read-index", wire.MsgReadIndexReply: "read-index-reply",
+	wire.MsgTimeoutNow: "timeout-now", wire.MsgGroupRefused: "group-refused",
+}
+
+func messageName(t wire.MessageType) string {
+	if t.Valid() {
+		return messageNames[t]
+	}
+	return fmt.Sprintf("message-%d", uint8(t))
+}
+
+// messageType is the inverse of messageName; 0 for an unknown name.
+func messageType(name string) wire.MessageType {
+	for t, n := range messageNames {
+		if n == name && n != "" {
+			return wire.MessageType(t)
+		}
+	}
+	return 0
+}
+
+// formatMessage renders the fields that the message's type uses; a stray one is shown too.
+func formatMessage(m *wire.Message) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s->%s %s term %d", m.From, m.To, messageName(m.Type), m.Term)
+	if m.Reject {
+		b.WriteString(" reject")
+	}
+	switch m.Type {
+	case wire.MsgPreVote, wire.MsgVote:
+		fmt.Fprintf(&b, " last %d@%d", m.Index, m.LogTerm)
+	case wire.MsgAppend:
+		fmt.Fprintf(&b, " after %d@%d commit %d [%s]", m.Index, m.LogTerm, m.Commit, formatEntries(m.Entries))
+	case wire.MsgAppendReply:
+		fmt.Fprintf(&b, " index %d", m.Index)
+		if m.Reject {
+			fmt.Fprintf(&b, " hint %d@%d", m.Hint, m.HintTerm)
+		}
+	case wire.MsgHeartbeat:
+		fmt.Fprintf(&b, " commit %d", m.Commit)
+	case wire.MsgReadIndexReply:
+		fmt.Fprintf(&b, " index %d", m.Index)
+	}
+	if m.Context != 0 {
+		fmt.Fprintf(&b, " context %d", m.Context)
+	}
+	return b.String()
+}
+
+func formatEntries(entries []wire.Entry) string {
+	var b strings.Builder
+	for i := range entries {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		if i == 3 && len(entries) > 5 {
+			fmt.Fprintf(&b, "... %d more up to %d@%d", len(entries)-i, entries[len(entries)-1].Index, entries[len(entries)-1].Term)
+			break
+		}
+		b.WriteString(formatEntry(&entries[i]))
+	}
+	return b.String()
+}
+
+func formatEntry(e *wire.Entry) string {
+	switch e.Kind {
+	case wire.EntryEmpty:
+		return fmt.Sprintf("%d@%d empty", e.Index, e.Term)
+	case wire.EntryChange:
+		return fmt.Sprintf("%d@%d %s", e.Index, e.Term, formatChange(e.Data))
+	}
+	if len(e.Data) > 40 {
+		return fmt.Sprintf("%d@%d %d bytes", e.Index, e.Term, len(e.Data))
+	}
+	return fmt.Sprintf("%d@%d %s", e.Index, e.Term, e.Data)
+}
+
+var changeNames = [...]string{
+	wire.ChangeAddLearner: "add-learner", wire.ChangePromote: "promote", wire.ChangeRemove: "remove",
+}
+
+func formatChange(data []byte) string {
+	ch, err := wire.ReadChange(wire.NewReader(data))
+	if err != nil || ch.Kind == 0 || int(ch.Kind) >= len(changeNames) {
+		return fmt.Sprintf("change %x", data)
+	}
+	return fmt.Sprintf("%s %s", changeNames[ch.Kind], ch.Node)
+}
+
+func formatUpdate(u *wire.LogUpdate) string {
+	var parts []string
+	if u.SetHardState {
+		h := u.HardState
+		parts = append(parts, fmt.Sprintf("term %d vote %s commit %d", h.Term, nobody(h.Vote), h.Commit))
+	}
+	if len(u.Entries) > 0 {
+		parts = append(parts, "["+formatEntries(u.Entries)+"]")
+	}
+	if u.SetMembership {
+		parts = append(parts, formatMembership(&u.Membership))
+	}
+	if u.CompactTo != 0 {
+		parts = append(parts, fmt.Sprintf("compact to %d", u.CompactTo))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func formatMembership(m *wire.Membership) string {
+	s := fmt.Sprintf("voters %v", m.Voters)
+	if len(m.Learners) > 0 {
+		s += fmt.Sprintf(" learners %v", m.Learners)
+	}
+	if m.Index != 0 {
+		s += fmt.Sprintf(" since %d", m.Index)
+	}
+	return s
+}
+
+func formatError(err error) string {
+	if err == nil {
+		return ""
+	}
+	return ": " + err.Error()
+}
+
+func nobody(n wire.NodeID) string {
+	if n == wire.NoNode {
+		return "none"
+	}
+	return n.String()
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// formatProgress renders what a leader knows of its followers, a line for each.
+func formatProgress(st *raft.Status) string {
+	var b strings.Builder
+	for _, f := range st.Followers {
+		kind := "voter"
+		if f.Learner {
+			kind = "learner"
+		}
+		fmt.Fprintf(&b, "  %s %s %s match %d next %d inflight %d (%d bytes) quiet %d\n",
+			kind, f.Node, f.State, f.Match, f.Next, f.InflightMessages, f.InflightBytes, f.QuietTicks)
+	}
+	return b.String()
+}

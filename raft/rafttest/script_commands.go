@@ -1,0 +1,256 @@
+package rafttest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"flotilla/raft"
+	"flotilla/raft/wire"
+)
+
+// command is one word of the transcripts' language.
+type command struct {
+	run   func(*Script, arguments) error
+	shows level
+}
+
+// commands is the language. N, M are node ids; a selection is any of: N->M from=N to=M type=append term=T
+// index=I context=C id=P n=COUNT, and means all packets when empty.
+//
+//	nodes 3 [voters=(1,2)] [learners=(3)] [disk=auto] [election=10] [heartbeat=1] [max-append=B]
+//	        [inflight=COUNT] [inflight-bytes=B] [uncommitted=B]     a cluster of nodes 1 to 3
+//	join N                a node with an empty log and the membership the cluster was born with
+//	tick N [COUNT]        ticks; "tick all" goes round
+//	timeout N             ticks N until it campaigns
+//	campaign N            has N start an election
+//	lead N                campaign N, then settle, without output
+//	propose N DATA        or: propose N size=BYTES [count=COUNT]
+//	change N KIND M       KIND is add-learner, promote or remove
+//	read N CONTEXT
+//	transfer N M
+//	unreachable N M       a send of N to M failed
+//	gone N M              N is told that M has stopped on purpose
+//	deliver/drop/dup/hold/release SELECTION
+//	net                   what is in the network
+//	step type=... from=N to=M ...   hands over a forged message
+//	cut N M | cut N | cut N->M ; heal
+//	settle                deliver, persist and apply until nothing moves
+//	persist N [COUNT]     makes queued writes durable and tells the core
+//	sync N, told N        the two halves of persist
+//	disk N auto|manual    whether N persists at once
+//	break N, mend N       reads of N's disk fail
+//	apply N auto|manual|COUNT
+//	compact N INDEX       a snapshot up to INDEX is taken over from the log
+//	crash N, restart N
+//	status [N], log [N], machine N
+//
+// quiet, brief or full after any command says how much it shows.
+var commands = map[string]command{
+	"nodes":       {(*Script).cmdNodes, quiet},
+	"join":        {(*Script).cmdJoin, full},
+	"tick":        {(*Script).cmdTick, full},
+	"timeout":     {(*Script).cmdTimeout, full},
+	"campaign":    {(*Script).cmdCampaign, full},
+	"lead":        {(*Script).cmdLead, quiet},
+	"propose":     {(*Script).cmdPropose, full},
+	"change":      {(*Script).cmdChange, full},
+	"read":        {(*Script).cmdRead, full},
+	"transfer":    {(*Script).cmdTransfer, full},
+	"unreachable": {(*Script).cmdUnreachable, full},
+	"gone":        {(*Script).cmdGone, full},
+	"deliver":     {(*Script).cmdDeliver, full},
+	"drop":        {(*Script).cmdDrop, full},
+	"dup":         {(*Script).cmdDup, full},
+	"hold":        {(*Script).cmdHold, full},
+	"release":     {(*Script).cmdRelease, full},
+	"net":         {(*Script).cmdNet, full},
+	"step":        {(*Script).cmdStep, full},
+	"cut":         {(*Script).cmdCut, full},
+	"heal":        {(*Script).cmdHeal, full},
+	"settle":      {(*Script).cmdSettle, brief},
+	"persist":     {(*Script).cmdPersist, full},
+	"sync":        {(*Script).cmdSync, full},
+	"told":        {(*Script).cmdTold, full},
+	"disk":        {(*Script).cmdDisk, full},
+	"break":       {(*Script).cmdBreak, full},
+	"mend":        {(*Script).cmdMend, full},
+	"apply":       {(*Script).cmdApply, full},
+	"compact":     {(*Script).cmdCompact, full},
+	"crash":       {(*Script).cmdCrash, full},
+	"restart":     {(*Script).cmdRestart, full},
+	"status":      {(*Script).cmdStatus, full},
+	"log":         {(*Script).cmdLog, full},
+	"machine":     {(*Script).cmdMachine, full},
+}
+
+func (s *Script) cmdNodes(a arguments) error {
+	n := a.count(0, 3)
+	birth := wire.Membership{Voters: a.nodes("voters"), Learners: a.nodes("learners")}
+	if birth.Voters == nil {
+		for id := wire.NodeID(1); id <= wire.NodeID(n); id++ {
+			if !birth.IsLearner(id) {
+				birth.Voters = append(birth.Voters, id)
+			}
+		}
+	}
+	config := raft.Config{
+		ElectionTicks:       int(a.number("election", 10)),
+		HeartbeatTicks:      int(a.number("heartbeat", 1)),
+		MaxAppendBytes:      int(a.number("max-append", 0)),
+		MaxInflightMessages: int(a.number("inflight", 0)),
+		MaxInflightBytes:    int(a.number("inflight-bytes", 0)),
+		MaxUncommittedBytes: int(a.number("uncommitted", 0)),
+		MaxCommittedBytes:   int(a.number("max-committed", 0)),
+	}
+	s.cluster = NewCluster(s, config, birth, Checkers())
+	s.config = config
+	s.cluster.Observe(s.show)
+	s.auto = a.text("disk", "manual") == "auto"
+	for id := wire.NodeID(1); id <= wire.NodeID(n); id++ {
+		s.add(id)
+	}
+	return nil
+}
+
+func (s *Script) add(id wire.NodeID) {
+	s.manual[id] = !s.auto
+	s.cluster.Add(id, uint64(id)*1000)
+}
+
+func (s *Script) cmdJoin(a arguments) error {
+	s.add(a.node(0))
+	return nil
+}
+
+func (s *Script) cmdTick(a arguments) error {
+	ids := s.cluster.Nodes()
+	if a.word(0) != "all" {
+		ids = []wire.NodeID{a.node(0)}
+	}
+	for range a.count(1, 1) {
+		for _, n := range ids {
+			s.cluster.Tick(n)
+			s.catchUp()
+		}
+	}
+	return nil
+}
+
+func (s *Script) cmdTimeout(a arguments) error {
+	n := a.node(0)
+	for i := range 2 * s.config.ElectionTicks {
+		before := s.sent
+		s.cluster.Tick(n)
+		s.catchUp()
+		if r := s.cluster.Status(n); s.sent > before || r.Role != raft.Follower {
+			if i < s.config.ElectionTicks-1 {
+				return fmt.Errorf("%s campaigns after %d ticks, sooner than the election timeout", n, i+1)
+			}
+			return nil
+		}
+	}
+	fmt.Fprintf(&s.out, "%s does not campaign\n", n)
+	return nil
+}
+
+func (s *Script) cmdCampaign(a arguments) error {
+	s.cluster.Campaign(a.node(0))
+	return nil
+}
+
+func (s *Script) cmdLead(a arguments) error {
+	n := a.node(0)
+	s.cluster.Campaign(n)
+	err := s.settle()
+	if st := s.cluster.Status(n); st.Role == raft.Leader {
+		fmt.Fprintf(&s.out, "%s leads term %d, commit %d\n", n, st.Term, st.Commit)
+	} else {
+		fmt.Fprintf(&s.out, "%s is %s in term %d\n", n, st.Role, st.Term)
+	}
+	return err
+}
+
+func (s *Script) cmdPropose(a arguments) error {
+	n := a.node(0)
+	for k := range a.number("count", 1) {
+		var data []byte
+		if size := a.number("size", 0); size > 0 {
+			data = []byte(strings.Repeat(string(rune('a'+k%26)), int(size)))
+		} else {
+			data = []byte(a.word(1))
+		}
+		i, t, err := s.cluster.Propose(n, data)
+		if err != nil {
+			fmt.Fprintf(&s.out, "%s refuses: %s\n", n, explain(err))
+			return nil
+		}
+		fmt.Fprintf(&s.out, "%s takes it in as %d@%d\n", n, i, t)
+	}
+	return nil
+}
+
+func (s *Script) cmdChange(a arguments) error {
+	kind := slices.Index(changeNames[:], a.word(1))
+	if kind <= 0 {
+		return fmt.Errorf("unknown change %q", a.word(1))
+	}
+	i, t, err := s.cluster.Change(a.node(0), wire.Change{Kind: wire.ChangeKind(kind), Node: a.node(2)})
+	if err != nil {
+		fmt.Fprintf(&s.out, "%s refuses: %s\n", a.node(0), explain(err))
+		return nil
+	}
+	fmt.Fprintf(&s.out, "%s takes it in as %d@%d\n", a.node(0), i, t)
+	return nil
+}
+
+// explain renders a refusal: its class, and the leader it names.
+func explain(err error) string {
+	var e *wire.Error
+	if !errors.As(err, &e) {
+		return err.Error()
+	}
+	text := e.Code.String()
+	if e.Leader != wire.NoNode {
+		text += fmt.Sprintf(" (leader is %s)", e.Leader)
+	}
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	return text
+}
+
+func (s *Script) cmdRead(a arguments) error {
+	s.cluster.Read(a.node(0), uint64(a.count(1, 1)))
+	return nil
+}
+
+func (s *Script) cmdTransfer(a arguments) error {
+	if err := s.cluster.Transfer(a.node(0), a.node(1)); err != nil {
+		fmt.Fprintf(&s.out, "%s refuses: %s\n", a.node(0), explain(err))
+	}
+	return nil
+}
+
+func (s *Script) cmdUnreachable(a arguments) error {
+	s.cluster.Unreachable(a.node(0), a.node(1))
+	return nil
+}
+
+func (s *Script) cmdGone(a arguments) error {
+	s.cluster.LeaderGone(a.node(0), a.node(1))
+	return nil
+}
+
+func (s *Script) cmdSettle(arguments) error { return s.settle() }
+
+func (s *Script) cmdCrash(a arguments) error {
+	s.cluster.Crash(a.node(0))
+	return nil
+}
+
+func (s *Script) cmdRestart(a arguments) error {
+	s.cluster.Restart(a.node(0))
+	return nil
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"flotilla/quictransport/pki"
+	"flotilla/raft/wire"
+
+	"github.com/urfave/cli/v2"
+)
+
+func certCommand(sh *shell) *cli.Command {
+	cluster := func() cli.Flag { return text("cluster", "flotilla", "`NAME` of the cluster the certificate is for") }
+	ca := func() cli.Flag { return text("ca", "", "`DIR` with ca.crt and ca.key, as made by cert init") }
+	out := func() cli.Flag { return text("out", "", "`DIR` to write to; made with mode 0700") }
+	validity := func() cli.Flag {
+		return text("validity", pki.NodeValidity.String(), "how long the certificate lives, a `DURATION`")
+	}
+	return &cli.Command{
+		Name: "cert", Usage: "make and look at certificates; private keys are written with mode 0600",
+		Subcommands: []*cli.Command{
+			{
+				Name: "init", Usage: "make a certificate authority: ca.crt and ca.key; keep the key off the nodes",
+				Flags: []cli.Flag{cluster(), out()}, Action: action(certInit(sh)),
+			}, {
+				Name: "node", Usage: "issue the certificate of one node: ca.crt, node.crt, node.key",
+				Flags: []cli.Flag{
+					ca(), text("node-id", "", "the node's `ID`"),
+					text("host", "", "`HOST[,HOST]`: names and addresses of its HTTP side"), cluster(), validity(), out(),
+				},
+				Action: action(certNode(sh)),
+			}, {
+				Name: "client", Usage: "issue a client's certificate: ca.crt, client.crt, client.key",
+				Flags: []cli.Flag{ca(), cluster(), validity(), out()}, Action: action(certClient(sh)),
+			}, {
+				Name: "inspect", Usage: "describe the certificates of a file", ArgsUsage: "FILE",
+				Flags: []cli.Flag{outputFlag()}, Action: action(certInspect(sh)),
+			},
+		},
+	}
+}
+
+// required reads a setting that has no default.
+func (s *settings) required(name string) string {
+	x := s.find(name)
+	if x.value == "" {
+		s.faults = append(s.faults, fmt.Errorf("--%s is missing", name))
+	}
+	return x.value
+}
+
+// cluster reads a cluster's name.
+func (s *settings) cluster() string {
+	x := s.find("cluster")
+	if err := pki.ValidateCluster(x.value); err != nil {
+		s.fault(x, "%v", err)
+	}
+	return x.value
+}
+
+func certInit(sh *shell) func(context.Context, *settings) error {
+	return func(_ context.Context, s *settings) error {
+		dir, cluster := s.required("out"), s.cluster()
+		if err := s.err(); err != nil {
+			return err
+		}
+		ca, err := pki.CreateCA(cluster)
+		if err == nil {
+			err = ca.WriteDir(dir)
+		}
+		return wrote(sh, dir, "ca.crt, ca.key", err)
+	}
+}
+
+func certNode(sh *shell) func(context.Context, *settings) error {
+	return func(_ context.Context, s *settings) error {
+		caDir, dir, cluster := s.required("ca"), s.required("out"), s.cluster()
+		s.required("node-id")
+		id := wire.NodeID(s.number("node-id", 1, uint64(wire.MaxNodeID)))
+		hosts := strings.Split(s.required("host"), ",")
+		life := s.duration("validity", time.Minute, pki.CAValidity)
+		if err := s.err(); err != nil {
+			return err
+		}
+		ca, err := pki.LoadCA(caDir)
+		if err != nil {
+			return err
+		}
+		b, err := ca.IssueNode(cluster, id, hosts, life)
+		if err == nil {
+			err = b.WriteDir(dir)
+		}
+		return wrote(sh, dir, "ca.crt, node.crt, node.key", err)
+	}
+}
+
+func certClient(sh *shell) func(context.Context, *settings) error {
+	return func(_ context.Context, s *settings) error {
+		caDir, dir, cluster := s.required("ca"), s.required("out"), s.cluster()
+		life := s.duration("validity", time.Minute, pki.CAValidity)
+		if err := s.err(); err != nil {
+			return err
+		}
+		ca, err := pki.LoadCA(caDir)
+		if err != nil {
+			return err
+		}
+		b, err := ca.IssueClient(cluster, life)
+		if err == nil {
+			err = b.WriteDir(dir)
+		}
+		return wrote(sh, dir, "ca.crt, client.crt, client.key", err)
+	}
+}
+
+func wrote(sh *shell, dir, files string, err error) error {
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(sh.out, "wrote %s to %s\n", files, dir)
+	return err
+}
+
+func certInspect(sh *shell) func(context.Context, *settings) error {
+	return func(_ context.Context, s *settings) error {
+		mode := s.output(sh)
+		if err := s.err(); err != nil {
+			return err
+		}
+		infos, err := pki.Inspect(s.args[0])
+		if err != nil {
+			return err
+		}
+		for _, c := range infos {
+			if mode == "json" {
+				err = errors.Join(err, printJSON(sh.out, c))
+				continue
+			}
+			t := newTable(sh.out, "field", "value")
+			t.row("name", orDash(c.Name))
+			t.row("subject", c.Subject)
+			t.row("issuer", c.Issuer)
+			t.row("authority", c.CA)
+			t.row("hosts", orDash(strings.Join(c.Hosts, ", ")))
+			t.row("valid", c.NotBefore.Format(time.RFC3339)+" to "+c.NotAfter.Format(time.RFC3339))
+			t.row("expired", c.Expired)
+			t.row("key", c.Algorithm)
+			t.row("sha256", c.SHA256)
+			err = errors.Join(err, t.flush())
+		}
+		return err
+	}
+}

@@ -77,10 +77,10 @@ func (h *Holder) Observed() Epoch { return Epoch(h.observed.Load()) }
 
 // Stamp returns what to put on a frame. Call it when the frame is written, not when it is queued (P23).
 func (h *Holder) Stamp() Stamp {
-	// Applied first: a rise between the two loads then only makes Observed larger, and the invariant
-	// Applied <= Observed holds in every stamp.
+	// Applied first, as Apply raises observed first: a rise between the two loads then only makes Observed
+	// larger, and Applied <= Observed holds in every stamp.
 	applied := h.Applied()
-	return Stamp{Observed: max(h.Observed(), applied), Applied: applied}
+	return Stamp{Observed: h.Observed(), Applied: applied}
 }
 
 // Apply moves the applied epoch to e; a lower or equal e changes nothing. Call it after the catalog's

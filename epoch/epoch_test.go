@@ -78,6 +78,9 @@ func TestAdmitBoundary(t *testing.T) {
 	if err := h.Admit(Stamp{Observed: 5, Applied: 5}); err != nil {
 		t.Errorf("equal to the applied epoch: %v", err)
 	}
+	if err := h.AdmitAuthority(Stamp{Observed: 5, Applied: 5}); err != nil {
+		t.Errorf("equal to the applied epoch, with authority: %v", err)
+	}
 	stale(t, h.Admit(Stamp{Observed: 4, Applied: 4}), StaleError{Claimed: 4, Current: 5})
 	if h.Observed() != 9 {
 		t.Errorf("observed fell to %d", h.Observed())

@@ -262,3 +262,23 @@ func BenchmarkAdmit(b *testing.B) {
 		}
 	}
 }
+
+// While an applier rises, no stamp taken beside it shows an applied epoch above the observed one: such a
+// stamp would be refused by every peer.
+func TestStampNeverContradictsItself(t *testing.T) {
+	h := NewHolder(0)
+	const top = 300_000
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for e := Epoch(1); e <= top; e++ {
+			h.Apply(e)
+		}
+	})
+	for s := h.Stamp(); s.Applied < top; s = h.Stamp() {
+		if s.Applied > s.Observed {
+			t.Errorf("%+v", s)
+			break
+		}
+	}
+	wg.Wait()
+}

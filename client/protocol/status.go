@@ -1,0 +1,186 @@
+package protocol
+
+import (
+	"flotilla/raft/wire"
+)
+
+// Status describes a cluster as one of its nodes sees it. Its JSON is that of GET /v1/status and of
+// "flotilla status -o json"; slices are never null there.
+type Status struct {
+	Cluster   string `json:"cluster"`
+	ClusterID string `json:"cluster_id"`
+	Epoch     uint64 `json:"epoch"`
+	// Node is the node that answered.
+	Node   wire.NodeID   `json:"node"`
+	Nodes  []NodeStatus  `json:"nodes"`
+	Groups []GroupStatus `json:"groups"`
+}
+
+// NodeStatus describes one node.
+type NodeStatus struct {
+	ID      wire.NodeID `json:"id"`
+	Address string      `json:"address"`
+	State   string      `json:"state"`
+	Version string      `json:"version"`
+}
+
+// GroupStatus describes one group; Leader is 0 when none is known.
+type GroupStatus struct {
+	ID       wire.GroupID  `json:"id"`
+	Leader   wire.NodeID   `json:"leader"`
+	Term     wire.Term     `json:"term"`
+	Commit   wire.Index    `json:"commit"`
+	Applied  wire.Index    `json:"applied"`
+	Voters   []wire.NodeID `json:"voters"`
+	Learners []wire.NodeID `json:"learners"`
+}
+
+// Normalize makes nil slices empty ones, so that JSON has [] and never null.
+func (s *Status) Normalize() {
+	if s.Nodes == nil {
+		s.Nodes = []NodeStatus{}
+	}
+	if s.Groups == nil {
+		s.Groups = []GroupStatus{}
+	}
+	for i := range s.Groups {
+		if s.Groups[i].Voters == nil {
+			s.Groups[i].Voters = []wire.NodeID{}
+		}
+		if s.Groups[i].Learners == nil {
+			s.Groups[i].Learners = []wire.NodeID{}
+		}
+	}
+}
+
+func appendStatus(dst []byte, s *Status) []byte {
+	dst = wire.AppendString(wire.AppendArray(dst, 6), cut(s.Cluster))
+	dst = wire.AppendString(dst, cut(s.ClusterID))
+	dst = wire.AppendUint(dst, s.Epoch)
+	dst = wire.AppendUint(dst, uint64(s.Node))
+	dst = wire.AppendArray(dst, len(s.Nodes))
+	for _, n := range s.Nodes {
+		dst = wire.AppendUint(wire.AppendArray(dst, 4), uint64(n.ID))
+		dst = wire.AppendString(dst, cut(n.Address))
+		dst = wire.AppendString(wire.AppendString(dst, cut(n.State)), cut(n.Version))
+	}
+	dst = wire.AppendArray(dst, len(s.Groups))
+	for i := range s.Groups {
+		g := &s.Groups[i]
+		dst = wire.AppendUint(wire.AppendArray(dst, 7), uint64(g.ID))
+		dst = wire.AppendUint(dst, uint64(g.Leader))
+		dst = wire.AppendUint(dst, uint64(g.Term))
+		dst = wire.AppendUint(wire.AppendUint(dst, uint64(g.Commit)), uint64(g.Applied))
+		dst = appendNodes(appendNodes(dst, g.Voters), g.Learners)
+	}
+	return dst
+}
+
+func readStatus(r *wire.Reader) *Status {
+	r.Array(6)
+	s := &Status{Cluster: r.String(MaxTextBytes), ClusterID: r.String(MaxTextBytes), Epoch: r.Uint(), Node: wire.NodeID(r.Uint())}
+	for range r.ArrayLen(MaxNodes) {
+		r.Array(4)
+		n := NodeStatus{ID: wire.NodeID(r.Uint()), Address: r.String(MaxTextBytes)}
+		n.State, n.Version = r.String(MaxTextBytes), r.String(MaxTextBytes)
+		s.Nodes = append(s.Nodes, n)
+	}
+	for range r.ArrayLen(MaxGroups) {
+		if r.Err() != nil {
+			break
+		}
+		r.Array(7)
+		g := GroupStatus{ID: wire.GroupID(r.Uint()), Leader: wire.NodeID(r.Uint()), Term: wire.Term(r.Uint())}
+		g.Commit, g.Applied = wire.Index(r.Uint()), wire.Index(r.Uint())
+		g.Voters, g.Learners = readNodes(r), readNodes(r)
+		s.Groups = append(s.Groups, g)
+	}
+	s.Normalize()
+	return s
+}
+
+func appendNodes(dst []byte, ids []wire.NodeID) []byte {
+	dst = wire.AppendArray(dst, len(ids))
+	for _, id := range ids {
+		dst = wire.AppendUint(dst, uint64(id))
+	}
+	return dst
+}
+
+func readNodes(r *wire.Reader) []wire.NodeID {
+	var ids []wire.NodeID
+	for range r.ArrayLen(MaxReplicas) {
+		ids = append(ids, wire.NodeID(r.Uint()))
+	}
+	return ids
+}
+
+// cut shortens text that comes from configuration to what a reader takes.
+func cut(s string) string { return s[:min(len(s), MaxTextBytes)] }
+
+// Routes tells a client where to send what.
+type Routes struct {
+	// Version rises with each change of Shards.
+	Version uint64
+	// Shards maps each shard to its group.
+	Shards [wire.Shards]wire.GroupID
+	// Leaders holds the groups whose leader is known.
+	Leaders []GroupLeader
+	// Nodes holds the address native clients dial for each node.
+	Nodes []NodeAddress
+}
+
+// GroupLeader names the leader of a group.
+type GroupLeader struct {
+	Group wire.GroupID
+	Node  wire.NodeID
+}
+
+// NodeAddress is where a node listens for peers and native clients.
+type NodeAddress struct {
+	Node    wire.NodeID
+	Address string
+}
+
+func appendRoutes(dst []byte, t *Routes) []byte {
+	dst = wire.AppendUint(wire.AppendArray(dst, 4), t.Version)
+	dst = wire.AppendArray(dst, len(t.Shards))
+	for _, g := range t.Shards {
+		dst = wire.AppendUint(dst, uint64(g))
+	}
+	dst = wire.AppendArray(dst, 2*len(t.Leaders))
+	for _, l := range t.Leaders {
+		dst = wire.AppendUint(wire.AppendUint(dst, uint64(l.Group)), uint64(l.Node))
+	}
+	dst = wire.AppendArray(dst, 2*len(t.Nodes))
+	for _, n := range t.Nodes {
+		dst = wire.AppendString(wire.AppendUint(dst, uint64(n.Node)), cut(n.Address))
+	}
+	return dst
+}
+
+func readRoutes(r *wire.Reader) *Routes {
+	r.Array(4)
+	t := &Routes{Version: r.Uint()}
+	r.Array(len(t.Shards))
+	for i := range t.Shards {
+		t.Shards[i] = wire.GroupID(r.Uint())
+	}
+	for range readPairs(r, 2*MaxGroups) {
+		t.Leaders = append(t.Leaders, GroupLeader{Group: wire.GroupID(r.Uint()), Node: wire.NodeID(r.Uint())})
+	}
+	for range readPairs(r, 2*MaxNodes) {
+		t.Nodes = append(t.Nodes, NodeAddress{Node: wire.NodeID(r.Uint()), Address: r.String(MaxTextBytes)})
+	}
+	return t
+}
+
+// readPairs reads the header of a flat array of pairs and returns how many there are.
+func readPairs(r *wire.Reader, limit int) int {
+	n := r.ArrayLen(limit)
+	if n%2 != 0 {
+		r.Fail("pairs", wire.ErrInvalid)
+		return 0
+	}
+	return n / 2
+}

@@ -75,11 +75,13 @@ func (*LeaderCompleteness) Name() string { return "leader completeness" }
 
 // Observe compares leaders' logs with what is committed.
 func (c *LeaderCompleteness) Observe(m *Model, e *Event) error {
-	if becameLeader(m, e) {
-		return holds(m, e.Node, 0, m.MaxCommit())
-	}
 	if e.Kind != EventState {
 		return nil
+	}
+	if becameLeader(m, e) {
+		if err := holds(m, e.Node, 0, m.MaxCommit()); err != nil {
+			return err
+		}
 	}
 	r := m.Replica(e.Node)
 	for _, n := range m.Nodes {

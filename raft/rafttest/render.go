@@ -135,8 +135,9 @@ var changeNames = [...]string{
 }
 
 func formatChange(data []byte) string {
-	ch, err := wire.ReadChange(wire.NewReader(data))
-	if err != nil || ch.Kind == 0 || int(ch.Kind) >= len(changeNames) {
+	r := wire.NewReader(data)
+	ch := wire.ReadChange(r)
+	if r.Done() != nil || ch.Kind == 0 || int(ch.Kind) >= len(changeNames) {
 		return fmt.Sprintf("change %x", data)
 	}
 	return fmt.Sprintf("%s %s", changeNames[ch.Kind], ch.Node)

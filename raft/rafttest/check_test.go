@@ -1,0 +1,271 @@
+package rafttest
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"flotilla/raft"
+	"flotilla/raft/wire"
+)
+
+// The events of hand-made histories.
+
+func start(n wire.NodeID) Event { return startAt(n, wire.HardState{}) }
+
+func startAt(n wire.NodeID, h wire.HardState) Event {
+	return Event{Kind: EventStart, Node: n, HardState: h, Membership: abc}
+}
+
+var abc = wire.Membership{Voters: []wire.NodeID{1, 2, 3}, Learners: []wire.NodeID{4}}
+
+func state(n wire.NodeID, role raft.Role, term wire.Term, commit wire.Index) Event {
+	return Event{Kind: EventState, Node: n, Role: role, Term: term, Index: commit, Membership: abc}
+}
+
+func crash(n wire.NodeID) Event { return Event{Kind: EventCrash, Node: n} }
+
+func writes(n wire.NodeID, u wire.LogUpdate) Event {
+	return Event{Kind: EventWrite, Node: n, Update: u}
+}
+
+func durable(n wire.NodeID, u wire.LogUpdate) Event {
+	return Event{Kind: EventDurable, Node: n, Update: u}
+}
+
+func vote(term wire.Term, candidate wire.NodeID) wire.LogUpdate {
+	return wire.LogUpdate{SetHardState: true, HardState: wire.HardState{Term: term, Vote: candidate}}
+}
+
+// entries returns an update with entries from index first on, one for each term.
+func entries(first wire.Index, terms ...wire.Term) wire.LogUpdate {
+	u := wire.LogUpdate{SetHardState: true, HardState: wire.HardState{Term: terms[len(terms)-1]}}
+	for i, t := range terms {
+		u.Entries = append(u.Entries, wire.Entry{Index: first + wire.Index(i), Term: t, Kind: wire.EntryData, Data: []byte{'x'}})
+	}
+	return u
+}
+
+func change(i wire.Index, t wire.Term) wire.LogUpdate {
+	u := entries(i, t)
+	u.Entries[0].Kind = wire.EntryChange
+	return u
+}
+
+func other(u wire.LogUpdate) wire.LogUpdate {
+	u = cloneUpdate(u)
+	u.Entries[0].Data = []byte("another")
+	return u
+}
+
+func sends(m wire.Message) Event { return Event{Kind: EventSend, Node: m.From, Message: m} }
+
+func applies(n wire.NodeID, i wire.Index, t wire.Term) Event {
+	return Event{Kind: EventApply, Node: n, Entry: entries(i, t).Entries[0]}
+}
+
+func asks(n wire.NodeID, context uint64) Event {
+	return Event{Kind: EventRead, Node: n, Context: context}
+}
+
+func answers(n wire.NodeID, context uint64, i wire.Index) Event {
+	return Event{Kind: EventReadDone, Node: n, Context: context, Index: i}
+}
+
+// stored is a write that is on disk at once.
+func stored(n wire.NodeID, u wire.LogUpdate) []Event { return []Event{writes(n, u), durable(n, u)} }
+
+func history(parts ...any) []Event {
+	var h []Event
+	for _, p := range parts {
+		switch p := p.(type) {
+		case Event:
+			h = append(h, p)
+		case []Event:
+			h = append(h, p...)
+		}
+	}
+	return h
+}
+
+func voteReply(from, to wire.NodeID, term wire.Term) Event {
+	return sends(wire.Message{Type: wire.MsgVoteReply, From: from, To: to, Term: term})
+}
+
+func ack(from, to wire.NodeID, term wire.Term, i wire.Index) Event {
+	return sends(wire.Message{Type: wire.MsgAppendReply, From: from, To: to, Term: term, Index: i})
+}
+
+// elected is a legal election of n with the votes of 1 and 2.
+func elected(n wire.NodeID, term wire.Term) []Event {
+	return history(durable(1, vote(term, n)), durable(2, vote(term, n)), state(n, raft.Leader, term, 0))
+}
+
+// TestCheckersBite shows each checker a history that breaks its invariant, and one beside it that does not.
+// Only the last event of a bad history is wrong.
+func TestCheckersBite(t *testing.T) {
+	all := history(start(1), start(2), start(3), start(4))
+	cases := []struct {
+		name      string
+		checker   Checker
+		good, bad []Event
+		says      string
+	}{
+		{"two leaders of a term", &ElectionSafety{},
+			history(all, elected(1, 1), state(2, raft.Leader, 2, 0)),
+			history(all, elected(1, 1), state(2, raft.Leader, 1, 0)), "term 1 has leader 2"},
+		{"one leader of a term in two lives", &ElectionSafety{},
+			history(all, elected(1, 1), crash(1), startAt(1, wire.HardState{Term: 1}), state(1, raft.Leader, 2, 0)),
+			history(all, elected(1, 1), crash(1), startAt(1, wire.HardState{Term: 1}), state(1, raft.Leader, 1, 0)), "life 2"},
+		{"leader with its own vote", &ElectionQuorum{},
+			history(all, elected(1, 1)),
+			history(all, durable(1, vote(1, 1)), state(1, raft.Leader, 1, 0)), "1 durable votes"},
+		{"leader with a learner's vote", &ElectionQuorum{},
+			history(all, elected(1, 1)),
+			history(all, durable(1, vote(1, 1)), durable(4, vote(1, 1)), state(1, raft.Leader, 1, 0)), "1 durable votes"},
+		{"leader with votes of an earlier term", &ElectionQuorum{},
+			history(all, elected(1, 2)),
+			history(all, durable(1, vote(1, 1)), durable(2, vote(1, 1)), state(1, raft.Leader, 2, 0)), "0 durable votes"},
+		{"leader without a committed entry", &LeaderCompleteness{},
+			history(all, stored(1, entries(1, 1)), state(1, raft.Follower, 1, 1), stored(2, entries(1, 1)), state(2, raft.Leader, 2, 0)),
+			history(all, stored(1, entries(1, 1)), state(1, raft.Follower, 1, 1), state(2, raft.Leader, 2, 0)), "without the committed entry 1"},
+		{"commit that a later leader lacks", &LeaderCompleteness{},
+			history(all, writes(2, entries(1, 1)), state(2, raft.Leader, 2, 0), writes(1, entries(1, 1)), state(1, raft.Leader, 1, 1)),
+			history(all, state(2, raft.Leader, 2, 0), writes(1, entries(1, 1)), state(1, raft.Leader, 1, 1)), "2 leads term 2 without"},
+		{"same place, other data", &LogMatching{},
+			history(all, writes(1, entries(1, 1)), writes(2, entries(1, 1))),
+			history(all, writes(1, entries(1, 1)), writes(2, other(entries(1, 1)))), "differs between 1 and 2"},
+		{"same place, other past", &LogMatching{},
+			history(all, writes(1, entries(1, 1, 2)), writes(2, entries(1, 1)), writes(2, entries(2, 2))),
+			history(all, writes(1, entries(1, 2, 2)), writes(2, entries(1, 1)), writes(2, entries(2, 2))), "follows term 2 on 1 and term 1 on 2"},
+		{"append that misplaces an entry", &LogMatching{},
+			history(all, writes(1, entries(1, 1)), sends(wire.Message{Type: wire.MsgAppend, From: 1, Entries: entries(1, 1).Entries})),
+			history(all, writes(1, entries(1, 1)), sends(wire.Message{Type: wire.MsgAppend, From: 1, Entries: other(entries(1, 1)).Entries})), "differs"},
+		{"term falls along a log", &LogMatching{},
+			history(all, writes(1, entries(1, 1, 2))),
+			history(all, writes(1, entries(1, 2, 1))), "after one of term 2"},
+		{"another entry committed", &StateMachineSafety{},
+			history(all, writes(1, entries(1, 1)), state(1, raft.Follower, 1, 1), writes(2, entries(1, 1)), state(2, raft.Follower, 1, 1)),
+			history(all, writes(1, entries(1, 1)), state(1, raft.Follower, 1, 1), writes(2, entries(1, 2)), state(2, raft.Follower, 2, 1)), "had committed term 1"},
+		{"another entry applied", &StateMachineSafety{},
+			history(all, state(1, raft.Follower, 1, 0), writes(1, entries(1, 1)), state(1, raft.Follower, 1, 1), applies(1, 1, 1)),
+			history(all, writes(1, entries(1, 1)), state(1, raft.Follower, 1, 1), applies(1, 1, 1),
+				writes(2, entries(1, 1)), state(2, raft.Follower, 1, 1), applies(2, 1, 2)), "another one had applied term 1"},
+		{"applied twice", &StateMachineSafety{}, // P10, F31
+			history(all, writes(1, entries(1, 1, 1)), state(1, raft.Follower, 1, 2), applies(1, 1, 1), applies(1, 2, 1)),
+			history(all, writes(1, entries(1, 1, 1)), state(1, raft.Follower, 1, 2), applies(1, 1, 1), applies(1, 1, 1)), "its next one is 2"},
+		{"applied before committed", &StateMachineSafety{},
+			history(all, writes(1, entries(1, 1)), state(1, raft.Follower, 1, 1), applies(1, 1, 1)),
+			history(all, writes(1, entries(1, 1)), applies(1, 1, 1)), "beyond its commit index 0"},
+		{"commit beyond the log", &StateMachineSafety{}, // D9
+			history(all, writes(1, entries(1, 1)), state(1, raft.Follower, 1, 1)),
+			history(all, state(1, raft.Follower, 1, 1)), "holds only 0 entries"},
+		{"term goes back", &TermMonotonic{},
+			history(all, state(1, raft.Follower, 2, 0), state(1, raft.Follower, 3, 0)),
+			history(all, state(1, raft.Follower, 2, 0), state(1, raft.Follower, 1, 0)), "from term 2 back to 1"},
+		{"term forgotten by a restart", &TermMonotonic{}, // F2
+			history(all, durable(1, vote(5, 0)), crash(1), start(1), state(1, raft.Follower, 5, 0)),
+			history(all, durable(1, vote(5, 0)), crash(1), start(1), state(1, raft.Follower, 1, 0)), "has 5 on disk"},
+		{"commit goes back", &CommitMonotonic{},
+			history(all, state(1, raft.Follower, 1, 2), state(1, raft.Follower, 1, 3)),
+			history(all, state(1, raft.Follower, 1, 2), state(1, raft.Follower, 1, 1)), "from commit 2 back to 1"},
+		{"commit forgotten by a restart", &CommitMonotonic{}, // F3
+			history(all, durable(1, wire.LogUpdate{SetHardState: true, HardState: wire.HardState{Commit: 3}}), crash(1), startAt(1, wire.HardState{Commit: 3})),
+			history(all, durable(1, wire.LogUpdate{SetHardState: true, HardState: wire.HardState{Commit: 3}}), crash(1), start(1)), "has 3 on disk"},
+		{"commit with one copy on disk", &CommitQuorum{}, // D1
+			history(all, elected(1, 1), stored(1, entries(1, 1)), stored(2, entries(1, 1)), state(1, raft.Leader, 1, 1)),
+			history(all, elected(1, 1), stored(1, entries(1, 1)), writes(2, entries(1, 1)), state(1, raft.Leader, 1, 1)), "with 1 copy on disk"},
+		{"commit with a learner's copy", &CommitQuorum{}, // P14
+			history(all, elected(1, 1), stored(1, entries(1, 1)), stored(2, entries(1, 1)), state(1, raft.Leader, 1, 1)),
+			history(all, elected(1, 1), stored(1, entries(1, 1)), stored(4, entries(1, 1)), state(1, raft.Leader, 1, 1)), "with 1 copy on disk"},
+		{"commit of an earlier term by counting", &CommitTerm{},
+			history(all, stored(1, entries(1, 1)), elected(1, 2), stored(1, entries(2, 2)), state(1, raft.Leader, 2, 2)),
+			history(all, stored(1, entries(1, 1)), elected(1, 2), state(1, raft.Leader, 2, 1)), "entry 1 of term 1 by counting"},
+		{"vote told before it is on disk", &VoteDurability{}, // F1, F4
+			history(all, durable(2, vote(1, 1)), voteReply(2, 1, 1)),
+			history(all, writes(2, vote(1, 1)), voteReply(2, 1, 1)), "its disk says none"},
+		{"vote asked before one's own is on disk", &VoteDurability{}, // F1
+			history(all, durable(1, vote(1, 1)), sends(wire.Message{Type: wire.MsgVote, From: 1, To: 2, Term: 1})),
+			history(all, sends(wire.Message{Type: wire.MsgVote, From: 1, To: 2, Term: 1})), "its disk says none"},
+		{"two votes in a term", &SingleVote{},
+			history(all, voteReply(2, 1, 1), crash(2), start(2), voteReply(2, 1, 1), voteReply(2, 3, 2)),
+			history(all, voteReply(2, 1, 1), crash(2), start(2), voteReply(2, 3, 1)), "after it had voted for 1"},
+		{"acknowledged before it is on disk", &AckDurability{}, // P2, D9
+			history(all, elected(1, 1), writes(1, entries(1, 1)), stored(2, entries(1, 1)), ack(2, 1, 1, 1)),
+			history(all, elected(1, 1), writes(1, entries(1, 1)), writes(2, entries(1, 1)), ack(2, 1, 1, 1)), "has 0 on disk"},
+		{"acknowledged what the leader lacks", &AckDurability{}, // F7
+			history(all, stored(2, entries(1, 1, 1)), writes(1, entries(1, 1)), elected(1, 2), ack(2, 1, 2, 1)),
+			history(all, stored(2, entries(1, 1, 1)), writes(1, entries(1, 1)), elected(1, 2), ack(2, 1, 2, 2)), "who has term 0 there"},
+		{"stale read", &LinearizableRead{},
+			history(all, writes(1, entries(1, 1)), asks(2, 7), state(1, raft.Leader, 1, 1), answers(2, 7, 0)),
+			history(all, writes(1, entries(1, 1)), state(1, raft.Leader, 1, 1), asks(2, 7), answers(2, 7, 0)), "1 was committed when it was asked"},
+		{"read answered twice", &LinearizableRead{},
+			history(all, asks(2, 7), answers(2, 7, 0)),
+			history(all, asks(2, 7), answers(2, 7, 0), answers(2, 7, 0)), "nobody waits for"},
+		{"read of what is not committed", &LinearizableRead{},
+			history(all, asks(2, 7), answers(2, 7, 0)),
+			history(all, asks(2, 7), answers(2, 7, 5)), "only 0 is committed"},
+		{"learner campaigns", &OnlyVotersCampaign{}, // P14
+			history(all, sends(wire.Message{Type: wire.MsgPreVote, From: 1, To: 2, Term: 1})),
+			history(all, sends(wire.Message{Type: wire.MsgPreVote, From: 4, To: 2, Term: 1})), "4 asks for a vote"},
+		{"two changes at once", &OneChange{}, // F13
+			history(all, elected(1, 1), writes(1, entries(1, 1)), state(1, raft.Leader, 1, 1), writes(1, change(2, 1)), state(1, raft.Leader, 1, 2), writes(1, change(3, 1))),
+			history(all, elected(1, 1), writes(1, entries(1, 1)), state(1, raft.Leader, 1, 1), writes(1, change(2, 1)), writes(1, change(3, 1))), "while change 2 is not committed"},
+		{"change before an entry of the term is committed", &OneChange{}, // F13
+			history(all, writes(1, entries(1, 1)), state(1, raft.Leader, 1, 1), writes(1, change(2, 1))),
+			history(all, writes(1, entries(1, 1)), state(1, raft.Leader, 2, 1), writes(1, change(2, 2))), "before an entry of its term 2"},
+	}
+	tried := map[string]bool{}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			tried[c.checker.Name()] = true
+			if at, err := watch(fresh(t, c.checker), c.good); err != nil {
+				t.Errorf("good history, event %d %q: %v", at, &c.good[at], err)
+			}
+			at, err := watch(fresh(t, c.checker), c.bad)
+			if err == nil || !strings.Contains(err.Error(), c.says) || at != len(c.bad)-1 {
+				t.Errorf("bad history: got %v at event %d, want %q at the last of %d", err, at, c.says, len(c.bad))
+			}
+		})
+	}
+	for _, ch := range Checkers() {
+		if !tried[ch.Name()] {
+			t.Errorf("no bad history for %q", ch.Name())
+		}
+	}
+}
+
+// fresh returns a new checker of the same kind.
+func fresh(t *testing.T, like Checker) Checker {
+	t.Helper()
+	for _, c := range Checkers() {
+		if c.Name() == like.Name() {
+			return c
+		}
+	}
+	t.Fatalf("%q is not among Checkers()", like.Name())
+	return nil
+}
+
+// watch shows a history to a checker and returns the first complaint and the event that drew it.
+func watch(c Checker, h []Event) (int, error) {
+	m := NewModel()
+	for i := range h {
+		m.Observe(&h[i])
+		if err := c.Observe(m, &h[i]); err != nil {
+			return i, err
+		}
+	}
+	return -1, nil
+}
+
+func TestViolationNamesItsChecker(t *testing.T) {
+	cause := errors.New("two leaders")
+	v := &Violation{Checker: "election safety", At: 12345, Err: cause}
+	if got, want := v.Error(), "election safety broken at 12.345s: two leaders"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if !errors.Is(v, cause) {
+		t.Error("the cause is lost")
+	}
+}

@@ -1,0 +1,271 @@
+package rafttest
+
+import (
+	"math/rand/v2"
+
+	"flotilla/raft"
+	"flotilla/raft/wire"
+)
+
+// Sim is one run of one plan. It owns everything that moves; whoever calls Run is its only goroutine.
+type Sim struct {
+	plan    Plan
+	rng     *rand.Rand
+	cluster *Cluster
+	reads   *LinearizableRead
+	agenda  agenda
+	stats   counter
+	hash    traceHash
+
+	hosts map[wire.NodeID]*host
+	cuts  map[route]bool
+	// asked numbers proposals and reads.
+	asked uint64
+	heal  healing
+}
+
+// host is what the simulator knows of a node beyond its core: its life, its clock, its disk queue.
+type host struct {
+	life     int
+	tick     Time // length of a tick
+	syncedAt Time // when the last queued write becomes durable
+	toldAt   Time // when the core is told of it
+	synced   raft.Token
+	told     raft.Token
+	pausedTo Time
+	applying bool
+	spare    bool
+}
+
+// Result is the outcome of a run.
+type Result struct {
+	Seed uint64
+	// Hash is over every event; two runs of one seed on the same code have the same.
+	Hash  uint64
+	Stats Stats
+	// Err is the first *Violation, or nil.
+	Err error
+}
+
+// Simulate runs one seed. Observers see every event.
+func Simulate(seed uint64, observers ...func(*Event)) Result { return Run(Draw(seed), observers...) }
+
+// Run runs a plan.
+func Run(p Plan, observers ...func(*Event)) Result {
+	s := &Sim{
+		plan: p, rng: rand.New(rand.NewPCG(p.Seed, 0xd1b54a32d192ed03)), reads: &LinearizableRead{},
+		hosts: map[wire.NodeID]*host{}, cuts: map[route]bool{}, hash: newTraceHash(),
+	}
+	checkers := Checkers()
+	for i := range checkers {
+		if _, ok := checkers[i].(*LinearizableRead); ok {
+			checkers[i] = s.reads
+		}
+	}
+	var birth wire.Membership
+	for id := wire.NodeID(1); id <= wire.NodeID(p.Voters+p.Learners); id++ {
+		if int(id) <= p.Voters {
+			birth.Voters = append(birth.Voters, id)
+		} else {
+			birth.Learners = append(birth.Learners, id)
+		}
+	}
+	s.cluster = NewCluster(s, p.Core, birth, checkers)
+	s.cluster.Observe(s.hash.add)
+	s.cluster.Observe(s.stats.add)
+	for _, f := range observers {
+		s.cluster.Observe(f)
+	}
+	for id := wire.NodeID(1); id <= wire.NodeID(p.Voters+p.Learners); id++ {
+		s.start(id)
+	}
+	s.schedule()
+	s.loop()
+	s.stats.Simulated = s.cluster.now
+	return Result{Seed: p.Seed, Hash: uint64(s.hash), Stats: s.stats.Stats, Err: s.cluster.Err()}
+}
+
+// start makes a node and winds its clock up.
+func (s *Sim) start(id wire.NodeID) {
+	skew := int64(s.plan.TickSkew)
+	h := &host{life: 1, tick: tickEvery}
+	if skew > 0 {
+		h.tick += Time(s.rng.Int64N(2*skew+1) - skew)
+	}
+	s.hosts[id] = h
+	s.cluster.Add(id, s.plan.Seed*100+uint64(id))
+	s.after(h.tick, task{kind: taskTick, node: id})
+}
+
+// after writes a task down for d from now.
+func (s *Sim) after(d Time, t task) { s.agenda.add(s.cluster.now+d, t) }
+
+// repeat writes the next of a recurring kind down, at a random distance with the given mean.
+func (s *Sim) repeat(kind taskKind, mean Time) {
+	if mean > 0 && !s.heal.begun {
+		s.after(1+Time(s.rng.Int64N(2*int64(mean))), task{kind: kind})
+	}
+}
+
+func (s *Sim) schedule() {
+	p := &s.plan
+	s.repeat(taskPropose, p.ProposeEvery)
+	s.repeat(taskRead, p.ReadEvery)
+	s.repeat(taskCrash, p.CrashEvery)
+	s.repeat(taskPause, p.PauseEvery)
+	s.repeat(taskCut, p.CutEvery)
+	s.repeat(taskChange, p.ChangeEvery)
+	s.repeat(taskTransfer, p.TransferEvery)
+	s.repeat(taskCampaign, p.CampaignEvery)
+	s.repeat(taskUnreachable, p.UnreachableEvery)
+	s.repeat(taskCompact, p.CompactEvery)
+	s.after(p.Length, task{kind: taskHeal})
+}
+
+// loop does one task after the other until the group has healed or something is broken.
+func (s *Sim) loop() {
+	for s.cluster.Err() == nil && !s.heal.done {
+		at, t, ok := s.agenda.next()
+		if !ok {
+			return
+		}
+		s.cluster.now = max(s.cluster.now, at)
+		if s.stale(&t) || s.postponed(&t) {
+			continue
+		}
+		s.do(&t)
+	}
+}
+
+// stale reports whether t belongs to a life that is over.
+func (s *Sim) stale(t *task) bool { return t.life != 0 && t.life != s.hosts[t.node].life }
+
+// postponed puts off what a paused node would do to the end of its pause, as SIGSTOP does.
+func (s *Sim) postponed(t *task) bool {
+	switch t.kind {
+	case taskTick, taskDeliver, taskTold, taskApply:
+	default:
+		return false
+	}
+	if h := s.hosts[t.node]; h.pausedTo > s.cluster.now {
+		s.agenda.add(h.pausedTo, *t)
+		return true
+	}
+	return false
+}
+
+func (s *Sim) do(t *task) {
+	switch t.kind {
+	case taskTick:
+		s.cluster.Tick(t.node)
+		s.after(s.hosts[t.node].tick, *t)
+	case taskDeliver:
+		s.arrive(t.m)
+	case taskSync:
+		s.hosts[t.node].synced, _ = s.cluster.Sync(t.node)
+	case taskTold:
+		s.tell(t.node, raft.Token(t.value))
+	case taskApply:
+		s.apply(t.node)
+	case taskRestart:
+		if !s.cluster.Up(t.node) {
+			s.cluster.Restart(t.node)
+		}
+	case taskResume:
+		s.cluster.Note("%s goes on", t.node)
+	case taskHealCut:
+		s.mend()
+	case taskHeal:
+		s.beginHealing()
+	case taskProbe:
+		s.probe()
+	default:
+		s.disturb(t)
+	}
+}
+
+// Send gives one message its fate.
+func (s *Sim) Send(m wire.Message) {
+	if s.cuts[route{m.From, m.To}] || s.hosts[m.To] == nil || chance(s.rng, s.rate(s.plan.Drop)) {
+		s.cluster.Drop(m)
+		return
+	}
+	s.carry(m)
+	if chance(s.rng, s.rate(s.plan.Dup)) {
+		s.carry(m)
+	}
+}
+
+// rate is a rate of the plan, 0 once the group heals.
+func (s *Sim) rate(perMille int) int {
+	if s.heal.begun {
+		return 0
+	}
+	return perMille
+}
+
+func (s *Sim) carry(m wire.Message) {
+	d := between(s.rng, 1, s.plan.DelayMax+1)
+	if chance(s.rng, s.rate(s.plan.Late)) {
+		d = between(s.rng, 1, s.plan.LateMax+1)
+	}
+	s.after(d, task{kind: taskDeliver, node: m.To, m: m})
+}
+
+// arrive delivers a message, unless its way has been cut meanwhile.
+func (s *Sim) arrive(m wire.Message) {
+	if s.cuts[route{m.From, m.To}] {
+		s.cluster.Drop(m)
+		return
+	}
+	_ = s.cluster.Deliver(m) // a refusal is the core's right; what it must not do the checkers see
+}
+
+// Queued draws when the newest write of a node's disk becomes durable, and when its core hears of it: after
+// those before it, sometimes long after, so that several are outstanding.
+func (s *Sim) Queued(id wire.NodeID) {
+	h := s.hosts[id]
+	d := between(s.rng, 0, s.plan.SyncMax+1)
+	if chance(s.rng, s.rate(s.plan.SlowSync)) {
+		d = between(s.rng, 1, s.plan.SlowSyncMax+1)
+	}
+	h.syncedAt = max(h.syncedAt, s.cluster.now) + d
+	h.toldAt = max(h.toldAt, h.syncedAt) + between(s.rng, 0, 3)
+	s.agenda.add(h.syncedAt, task{kind: taskSync, node: id, life: h.life})
+	told := task{kind: taskTold, node: id, life: h.life, value: uint64(s.cluster.Disk(id).Newest())}
+	if chance(s.rng, 100) {
+		h.toldAt += between(s.rng, 1, 500)
+	}
+	s.agenda.add(h.toldAt, told)
+}
+
+// tell has the core of a node hear what is durable: the write it waits for, now and then all there is by now.
+func (s *Sim) tell(id wire.NodeID, token raft.Token) {
+	h := s.hosts[id]
+	if chance(s.rng, 300) {
+		token = max(token, h.synced)
+	}
+	if token > h.told {
+		h.told = token
+		s.cluster.Persisted(id, token)
+	}
+}
+
+// Committed has the state machine of a node begin to apply, if it is not at it.
+func (s *Sim) Committed(id wire.NodeID) {
+	h := s.hosts[id]
+	if h.applying {
+		return
+	}
+	h.applying = true
+	s.after(between(s.rng, 0, s.plan.ApplyMax+1), task{kind: taskApply, node: id, life: h.life})
+}
+
+func (s *Sim) apply(id wire.NodeID) {
+	h := s.hosts[id]
+	h.applying = false
+	s.cluster.Apply(id, 1+s.rng.IntN(64))
+	if s.cluster.ToApply(id) > 0 {
+		s.Committed(id)
+	}
+}

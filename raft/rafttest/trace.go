@@ -1,0 +1,172 @@
+package rafttest
+
+import (
+	"fmt"
+	"strings"
+
+	"flotilla/raft"
+	"flotilla/raft/wire"
+)
+
+// traceHash is a running hash over events (FNV-1a over 64-bit words). Every field that a checker looks at is in it.
+type traceHash uint64
+
+func newTraceHash() traceHash { return 14695981039346656037 }
+
+func (h *traceHash) word(v uint64) {
+	x := (uint64(*h) ^ v) * 1099511628211
+	*h = traceHash(x ^ x>>29)
+}
+
+func (h *traceHash) text(s string) {
+	h.word(uint64(len(s)))
+	for i := range len(s) {
+		h.word(uint64(s[i]))
+	}
+}
+
+func (h *traceHash) entry(e *wire.Entry) {
+	h.word(uint64(e.Index))
+	h.word(uint64(e.Term))
+	h.word(uint64(e.Kind))
+	h.word(markOf(e).Sum)
+}
+
+func (h *traceHash) hard(s wire.HardState) {
+	h.word(uint64(s.Term))
+	h.word(uint64(s.Vote))
+	h.word(uint64(s.Commit))
+}
+
+func (h *traceHash) membership(m *wire.Membership) {
+	h.word(uint64(m.Index))
+	for _, n := range m.Voters {
+		h.word(uint64(n))
+	}
+	for _, n := range m.Learners {
+		h.word(uint64(n) << 32)
+	}
+}
+
+func (h *traceHash) message(m *wire.Message) {
+	for _, v := range [...]uint64{
+		uint64(m.Type), uint64(m.From), uint64(m.To), uint64(m.Term), uint64(m.LogTerm), uint64(m.Index), uint64(m.Commit),
+		uint64(m.Hint), uint64(m.HintTerm), m.Context, uint64(len(m.Entries)),
+	} {
+		h.word(v)
+	}
+	if m.Reject {
+		h.word(1)
+	}
+	for i := range m.Entries {
+		h.entry(&m.Entries[i])
+	}
+}
+
+func (h *traceHash) add(e *Event) {
+	for _, v := range [...]uint64{
+		uint64(e.Kind), uint64(e.At), uint64(e.Node), uint64(e.Role), uint64(e.Term), uint64(e.Leader), uint64(e.Index),
+		uint64(e.Token), e.Context, uint64(e.Count),
+	} {
+		h.word(v)
+	}
+	h.text(e.Text)
+	if e.Err != nil {
+		h.text(e.Err.Error())
+	}
+	h.hard(e.HardState)
+	h.membership(&e.Membership)
+	switch e.Kind {
+	case EventSend, EventDeliver, EventDrop, EventDuplicate:
+		h.message(&e.Message)
+	case EventApply:
+		h.entry(&e.Entry)
+	case EventWrite, EventDurable:
+		h.hard(e.Update.HardState)
+		for i := range e.Update.Entries {
+			h.entry(&e.Update.Entries[i])
+		}
+		h.membership(&e.Update.Membership)
+	}
+}
+
+// Stats counts what happened in a run: a run in which little did proves little.
+type Stats struct {
+	Simulated Time
+	Events    int
+	Messages  int
+	Dropped   int
+	Leaders   int
+	Writes    int
+	Lost      int // writes lost in crashes
+	Crashes   int
+	Applied   int
+	Proposed  int
+	Refused   int
+	Reads     int
+	ReadsOK   int
+	Changes   int
+}
+
+// counter counts the events of one run.
+type counter struct {
+	Stats
+	led map[wire.NodeID]wire.Term
+}
+
+func (s *counter) add(e *Event) {
+	s.Events++
+	switch e.Kind {
+	case EventSend:
+		s.Messages++
+	case EventDrop:
+		s.Dropped++
+	case EventState:
+		if s.led == nil {
+			s.led = map[wire.NodeID]wire.Term{}
+		}
+		if e.Role == raft.Leader && s.led[e.Node] != e.Term {
+			s.led[e.Node] = e.Term
+			s.Leaders++
+		}
+	case EventWrite:
+		s.Writes++
+	case EventCrash:
+		s.Crashes++
+		s.Lost += e.Count
+	case EventApply:
+		s.Applied++
+	case EventMembership:
+		s.Changes++
+	case EventPropose:
+		if e.Err != nil {
+			s.Refused++
+		} else {
+			s.Proposed++
+		}
+	case EventReadDone:
+		s.Reads++
+		if e.Err == nil {
+			s.ReadsOK++
+		}
+	}
+}
+
+// Plus returns the sum of two counts.
+func (s Stats) Plus(t Stats) Stats {
+	return Stats{
+		Simulated: s.Simulated + t.Simulated, Events: s.Events + t.Events, Messages: s.Messages + t.Messages,
+		Dropped: s.Dropped + t.Dropped, Leaders: s.Leaders + t.Leaders, Writes: s.Writes + t.Writes, Lost: s.Lost + t.Lost,
+		Crashes: s.Crashes + t.Crashes, Applied: s.Applied + t.Applied, Proposed: s.Proposed + t.Proposed,
+		Refused: s.Refused + t.Refused, Reads: s.Reads + t.Reads, ReadsOK: s.ReadsOK + t.ReadsOK, Changes: s.Changes + t.Changes,
+	}
+}
+
+// String tells the counts in one line.
+func (s Stats) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d events, %d messages (%d dropped), %d writes (%d lost in %d crashes), ", s.Events, s.Messages, s.Dropped, s.Writes, s.Lost, s.Crashes)
+	fmt.Fprintf(&b, "%d elections, %d proposals (%d refused), %d applied, %d reads (%d answered), %d changes applied",
+		s.Leaders, s.Proposed, s.Refused, s.Applied, s.Reads, s.ReadsOK, s.Changes)
+	return b.String()
+}

@@ -46,7 +46,8 @@ type Command struct {
 // An error or a panic of any method quarantines the group on this node (P4).
 type StateMachine interface {
 	// Apply applies commands in log order (P10) and returns one result for each; results may be nil. It runs once
-	// per command and process life, and again after a restart from the applied index given at AddGroup.
+	// per command and process life, and again after a restart from the applied index given at AddGroup. The batch is
+	// valid during the call, its commands' data for ever; the results are the callers' from then on.
 	Apply(batch []Command) (results [][]byte, err error)
 	// Query answers a read-only request from the present state. An error is the caller's, not the group's;
 	// only a panic quarantines.

@@ -1,0 +1,231 @@
+package multiraft
+
+import (
+	"slices"
+	"sync"
+
+	"flotilla/raft/wire"
+)
+
+// applyPool is the queue between the workers and the appliers. A group with something to do is in it once, and
+// is run by one applier at a time; any applier may be next. So a machine that takes its time
+// keeps one applier busy and delays no other group while there is another applier.
+type applyPool struct {
+	e    *Engine
+	cond *sync.Cond // of mu: somebody is runnable, or closed
+
+	mu struct {
+		sync.Mutex
+		runnable []*group
+		head     int
+		closed   bool
+	}
+}
+
+// applyState is the appliers' part of a group.
+type applyState struct {
+	queue     []applyJob // guarded by the pool
+	scheduled bool       // guarded by the pool: in runnable, or being run
+	running   bool       // guarded by the pool
+
+	// Owned by the applier that runs the group: reads by rising index, a binary heap.
+	parked  []*read
+	sweepAt int
+}
+
+func newApplyPool(e *Engine) *applyPool {
+	p := &applyPool{e: e}
+	p.cond = sync.NewCond(&p.mu)
+	return p
+}
+
+// submit queues job; its waiters are refused after close.
+func (p *applyPool) submit(job applyJob) {
+	if !p.put(job.g, &job) {
+		job.refuse(job.g.stopped())
+	}
+}
+
+// read queues r; false after close.
+func (p *applyPool) read(r *read) bool { return p.put(r.g, &applyJob{g: r.g, read: r}) }
+
+// kick has g run once more without a job, to look at its fault.
+func (p *applyPool) kick(g *group) { p.put(g, nil) }
+
+func (p *applyPool) put(g *group, job *applyJob) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.closed {
+		return false
+	}
+	if job != nil {
+		g.run.queue = append(g.run.queue, *job)
+	}
+	if !g.run.scheduled {
+		g.run.scheduled = true
+		p.push(g)
+	}
+	return true
+}
+
+// push appends to runnable; the caller holds the lock.
+func (p *applyPool) push(g *group) {
+	if p.mu.head > 0 && len(p.mu.runnable) == cap(p.mu.runnable) {
+		n := copy(p.mu.runnable, p.mu.runnable[p.mu.head:])
+		clear(p.mu.runnable[n:])
+		p.mu.runnable, p.mu.head = p.mu.runnable[:n], 0
+	}
+	p.mu.runnable = append(p.mu.runnable, g)
+	p.cond.Signal()
+}
+
+// loop runs groups until close.
+func (p *applyPool) loop() {
+	a := &applier{e: p.e}
+	for p.runNext(a, waitForWork) {
+	}
+}
+
+// patience says what runNext does when nothing is runnable.
+type patience uint8
+
+const (
+	waitForWork patience = iota
+	returnWhenIdle
+)
+
+// runNext runs the next group; false when there is none, or after close.
+func (p *applyPool) runNext(a *applier, idle patience) bool {
+	p.mu.Lock()
+	for p.mu.head == len(p.mu.runnable) && !p.mu.closed && idle == waitForWork {
+		p.cond.Wait()
+	}
+	if p.mu.closed || p.mu.head == len(p.mu.runnable) {
+		p.mu.Unlock()
+		return false
+	}
+	g := p.mu.runnable[p.mu.head]
+	p.mu.runnable[p.mu.head] = nil
+	if p.mu.head++; p.mu.head == len(p.mu.runnable) {
+		p.mu.runnable, p.mu.head = p.mu.runnable[:0], 0
+	}
+	a.jobs, g.run.queue = g.run.queue, a.jobs[:0]
+	g.run.running = true
+	p.mu.Unlock()
+
+	a.run(g)
+	clear(a.jobs)
+
+	p.mu.Lock()
+	g.run.running = false
+	if len(g.run.queue) > 0 {
+		p.push(g) // behind the others: fair
+	} else {
+		g.run.scheduled = false
+	}
+	p.mu.Unlock()
+	return true
+}
+
+// close refuses everything from now on and lets the appliers return.
+func (p *applyPool) close() {
+	p.mu.Lock()
+	p.mu.closed = true
+	p.mu.Unlock()
+	p.cond.Broadcast()
+}
+
+// abandon answers all who still wait in g, after close. Those in a machine that does not return are left to it.
+func (p *applyPool) abandon(g *group) {
+	p.mu.Lock()
+	queue, running := g.run.queue, g.run.running
+	g.run.queue = nil
+	p.mu.Unlock()
+	for i := range queue {
+		queue[i].refuse(g.stopped())
+	}
+	if !running {
+		g.run.drop(g.stopped())
+	}
+}
+
+// park keeps r until the applied index reaches its index. Those who gave up are looked for whenever the
+// number has doubled, so that they cannot pile up.
+func (s *applyState) park(r *read) {
+	if len(s.parked) >= max(s.sweepAt, minSweep) {
+		s.sweep()
+	}
+	s.parked = append(s.parked, r)
+	s.up(len(s.parked) - 1)
+}
+
+func (s *applyState) sweep() {
+	s.parked = slices.DeleteFunc(s.parked, func(r *read) bool {
+		gone := r.gone()
+		if gone {
+			r.finish(nil, nil)
+		}
+		return gone
+	})
+	slices.SortFunc(s.parked, func(a, b *read) int { return compareIndex(a.index, b.index) })
+	s.sweepAt = 2 * len(s.parked)
+}
+
+func compareIndex(a, b wire.Index) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// next takes out a read whose index is applied; nil when there is none.
+func (s *applyState) next(applied wire.Index) *read {
+	if len(s.parked) == 0 || s.parked[0].index > applied {
+		return nil
+	}
+	r := s.parked[0]
+	n := len(s.parked) - 1
+	s.parked[0] = s.parked[n]
+	s.parked[n] = nil
+	s.parked = s.parked[:n]
+	s.down(0)
+	return r
+}
+
+func (s *applyState) up(i int) {
+	for i > 0 {
+		parent := (i - 1) / 2
+		if s.parked[parent].index <= s.parked[i].index {
+			return
+		}
+		s.parked[parent], s.parked[i] = s.parked[i], s.parked[parent]
+		i = parent
+	}
+}
+
+func (s *applyState) down(i int) {
+	for {
+		least := i
+		for _, child := range [...]int{2*i + 1, 2*i + 2} {
+			if child < len(s.parked) && s.parked[child].index < s.parked[least].index {
+				least = child
+			}
+		}
+		if least == i {
+			return
+		}
+		s.parked[least], s.parked[i] = s.parked[i], s.parked[least]
+		i = least
+	}
+}
+
+// drop answers all parked reads with why.
+func (s *applyState) drop(why *wire.Error) {
+	for _, r := range s.parked {
+		r.finish(nil, why)
+	}
+	s.parked = nil
+}

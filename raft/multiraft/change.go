@@ -1,0 +1,197 @@
+package multiraft
+
+import (
+	"context"
+
+	"flotilla/raft"
+	"flotilla/raft/wire"
+)
+
+// Change has a change of group id's membership committed and applied here, or on the leader. One change
+// at a time (F13); learners are promoted by the loop when they have caught up (P14).
+func (e *Engine) Change(ctx context.Context, id wire.GroupID, ch wire.Change) error {
+	g, err := e.group(id)
+	if err != nil {
+		return err
+	}
+	to := g.leaderElsewhere()
+	if to == wire.NoNode {
+		_, err = e.proposeHere(ctx, g, nil, ch)
+		to = e.hint(err)
+	}
+	if to != wire.NoNode {
+		_, err = e.forward(ctx, to, forwardRequest{group: id, op: opChange, data: wire.AppendChange(nil, ch)})
+	}
+	return err
+}
+
+func (e *Engine) handleChange(ctx context.Context, g *group, data []byte) (Result, error) {
+	r := wire.NewReader(data)
+	ch := wire.ReadChange(r)
+	if err := r.Done(); err != nil {
+		return Result{}, &wire.Error{Code: wire.CodeBadRequest, Group: g.id, Cause: err}
+	}
+	return e.proposeHere(ctx, g, nil, ch)
+}
+
+// applyChange makes the change in e take effect. One that fails stops nothing (P9): the core refuses it
+// everywhere alike.
+func (w *worker) applyChange(g *group, e *wire.Entry) {
+	members, err := g.core.ApplyChange(*e)
+	if err != nil {
+		w.e.stats.changeErrors.Add(1)
+		w.e.emit(ChangeRefused{Group: g.id, Index: e.Index, Err: err})
+	}
+	if g.promote != 0 && e.Index >= g.promote {
+		g.promote = 0
+	}
+	v := *g.view.Load()
+	if err == nil && members.Index != v.members.Index {
+		v.members = members
+		g.view.Store(&v)
+		w.e.emit(MembershipChanged{Group: g.id, Membership: members})
+	}
+}
+
+// promoteLearners proposes to make voters of learners that have caught up, one of a group at a time (P14).
+func (w *worker) promoteLearners() {
+	for _, c := range w.caughtUp {
+		if g := c.g; g.core != nil && g.promote == 0 && g.view.Load().role == raft.Leader {
+			w.promote(g, c.node)
+		}
+	}
+	w.caughtUp = w.caughtUp[:0]
+}
+
+func (w *worker) promote(g *group, node wire.NodeID) {
+	defer w.contain(g)
+	index, _, err := g.core.ProposeChange(wire.Change{Kind: wire.ChangePromote, Node: node})
+	if err != nil {
+		return // another change is under way: the core names the learner again
+	}
+	g.promote = index
+	w.e.stats.promotions.Add(1)
+}
+
+// transferWait is a caller that waits for leadership to move.
+type transferWait struct {
+	caller
+	to  wire.NodeID
+	age int // ticks
+}
+
+// TransferLeader hands group id's leadership to a voter and returns when this node has seen it there.
+func (e *Engine) TransferLeader(ctx context.Context, id wire.GroupID, to wire.NodeID) error {
+	g, err := e.group(id)
+	if err != nil {
+		return err
+	}
+	if g.view.Load().leader == to {
+		return nil
+	}
+	leader := g.leaderElsewhere()
+	if leader == wire.NoNode {
+		err = e.transferHere(ctx, g, to)
+		leader = e.hint(err)
+	}
+	if leader != wire.NoNode {
+		data := wire.AppendUint(wire.AppendArray(nil, 1), uint64(to))
+		_, err = e.forward(ctx, leader, forwardRequest{group: id, op: opTransfer, data: data})
+	}
+	return err
+}
+
+func (e *Engine) handleTransfer(ctx context.Context, g *group, data []byte) error {
+	r := wire.NewReader(data)
+	r.Array(1)
+	to := wire.NodeID(r.UintMax(uint64(wire.MaxNodeID)))
+	if err := r.Done(); err != nil {
+		return &wire.Error{Code: wire.CodeBadRequest, Group: g.id, Cause: err}
+	}
+	return e.transferHere(ctx, g, to)
+}
+
+// transferHere orders the local core to hand over.
+func (e *Engine) transferHere(ctx context.Context, g *group, to wire.NodeID) error {
+	t := &transferWait{caller: caller{done: make(chan outcome, 1)}, to: to}
+	if !g.w.inbox.order(func(w *worker) { w.beginTransfer(g, t) }) {
+		return e.failed(g.stopped())
+	}
+	out, answered, begun := t.wait(ctx)
+	switch {
+	case answered && out.err != nil:
+		return e.failed(out.err)
+	case answered:
+		return nil
+	case begun:
+		return e.failed(&wire.Error{Code: wire.CodeUnknownOutcome, Group: g.id, Cause: context.Cause(ctx)})
+	}
+	return e.failed(&wire.Error{Code: wire.CodeTimeout, Group: g.id, Cause: context.Cause(ctx)})
+}
+
+func (w *worker) beginTransfer(g *group, t *transferWait) {
+	if !t.take() {
+		return
+	}
+	if g.core == nil {
+		t.answer(outcome{err: g.fault.Load()})
+		return
+	}
+	g.transfer = append(g.transfer, t) // before the core is called: a panic answers it
+	w.visit(g, func(core *raft.Core) {
+		if err := core.TransferTo(t.to); err != nil {
+			g.transfer = g.transfer[:len(g.transfer)-1]
+			t.answer(outcome{err: g.typed(err)})
+		}
+	})
+}
+
+// settleTransfers answers those who wait for a transfer when a leader is known.
+func (g *group) settleTransfers(leader wire.NodeID) {
+	kept := g.transfer[:0]
+	for _, t := range g.transfer {
+		switch leader {
+		case t.to:
+			t.answer(outcome{})
+		case wire.NoNode, g.e.cfg.Self:
+			kept = append(kept, t)
+		default:
+			t.answer(outcome{err: &wire.Error{Code: wire.CodeNotApplied, Group: g.id, Leader: leader,
+				Detail: "another node won the election"}})
+		}
+	}
+	clear(g.transfer[len(kept):])
+	g.transfer = kept
+}
+
+// ageTransfers ends those that two election timeouts did not bring about.
+func (g *group) ageTransfers() {
+	for _, t := range g.transfer {
+		if t.age++; t.age > 2*g.e.cfg.electionTicks() {
+			g.endTransfers(g.errorf(wire.CodeNotApplied, "node %d did not take over in time", t.to))
+			return
+		}
+	}
+}
+
+func (g *group) endTransfers(why *wire.Error) {
+	for _, t := range g.transfer {
+		t.answer(outcome{err: why})
+	}
+	g.transfer = nil
+}
+
+// successor returns the voter that is best placed to take over, NoNode when there is none.
+func successor(core *raft.Core) wire.NodeID {
+	status := core.Status()
+	best := raft.FollowerStatus{}
+	for _, f := range status.Followers {
+		if f.Learner {
+			continue
+		}
+		if best.Node == wire.NoNode || f.Match > best.Match || f.Match == best.Match && f.QuietTicks < best.QuietTicks {
+			best = f
+		}
+	}
+	return best.Node
+}

@@ -1,0 +1,83 @@
+package multiraft
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"flotilla/raft/wire"
+)
+
+// Config is what an engine is made of. Zero values of optional fields mean the defaults named.
+type Config struct {
+	// Self is this node.
+	Self wire.NodeID
+	// Workers own the groups' cores, ApplyWorkers run the state machines. Default GOMAXPROCS, 8 at most.
+	Workers      int
+	ApplyWorkers int
+	// Heartbeat is the length of a tick, default 100 ms; ElectionTimeout at least three of them, default 1 s.
+	Heartbeat       time.Duration
+	ElectionTimeout time.Duration
+	// Seed feeds randomness. It must differ from start to start (mix in the incarnation): read requests
+	// of an earlier life are told apart by it.
+	Seed uint64
+	// Log and Transport stay the caller's, who closes them after Close.
+	Log       LogStore
+	Transport Transport
+	// EpochBump makes the command that is proposed on group 0 once each time this node becomes its leader
+	// (P20); nil for none.
+	EpochBump func(wire.Term) []byte
+	// Events is told what happened, from the engine's goroutines: it must not block. Nil for nobody.
+	Events func(Event)
+	// NodeBytes and GroupBytes bound the commands and requests waiting here. Defaults 64 MiB and 8 MiB.
+	NodeBytes  int
+	GroupBytes int
+}
+
+// Validate reports all faults of c, joined, and changes nothing.
+func (c Config) Validate() error {
+	var faults []error
+	fault := func(bad bool, format string, args ...any) {
+		if bad {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	c = c.populated()
+	fault(c.Self == wire.NoNode || c.Self > wire.MaxNodeID, "self %d is no node id", c.Self)
+	fault(c.Log == nil, "log store is missing")
+	fault(c.Transport == nil, "transport is missing")
+	fault(c.Workers < 1 || c.Workers > maxWorkers, "%d workers: 1 to %d", c.Workers, maxWorkers)
+	fault(c.ApplyWorkers < 1, "%d apply workers: 1 at least", c.ApplyWorkers)
+	fault(c.Heartbeat < time.Millisecond, "heartbeat %v: 1ms at least", c.Heartbeat)
+	fault(c.ElectionTimeout < 3*c.Heartbeat, "election timeout %v: three heartbeats of %v at least", c.ElectionTimeout, c.Heartbeat)
+	fault(c.NodeBytes < 0 || c.GroupBytes < 0, "negative byte limit")
+	return errors.Join(faults...)
+}
+
+// populated returns c with the defaults filled in.
+func (c Config) populated() Config {
+	procs := min(runtime.GOMAXPROCS(0), maxWorkers)
+	if c.Workers == 0 {
+		c.Workers = procs
+	}
+	if c.ApplyWorkers == 0 {
+		c.ApplyWorkers = max(procs, minApplyWorkers)
+	}
+	if c.Heartbeat == 0 {
+		c.Heartbeat = 100 * time.Millisecond
+	}
+	if c.ElectionTimeout == 0 {
+		c.ElectionTimeout = 10 * c.Heartbeat
+	}
+	if c.NodeBytes == 0 {
+		c.NodeBytes = defaultNodeBytes
+	}
+	if c.GroupBytes == 0 {
+		c.GroupBytes = defaultGroupBytes
+	}
+	return c
+}
+
+// electionTicks is the election timeout in ticks.
+func (c *Config) electionTicks() int { return int(c.ElectionTimeout / c.Heartbeat) }

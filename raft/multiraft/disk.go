@@ -1,0 +1,137 @@
+package multiraft
+
+import (
+	"flotilla/raft"
+	"flotilla/raft/wire"
+)
+
+// watchDisk counts, once a tick, how long this worker has been waiting for the disk. After an election
+// timeout it stalls: groups it leads are offered to others and their heartbeats stop, so that
+// somebody with a working disk takes over (D21).
+func (w *worker) watchDisk() {
+	if w.draining {
+		w.handOver() // who was no successor yet may be one now
+	}
+	if w.outstanding > 0 {
+		w.stallTicks++
+	} else {
+		w.stallTicks = 0
+	}
+	hangs := w.stallTicks >= w.e.cfg.electionTicks()
+	switch {
+	case hangs && !w.stalled:
+		w.stalled = true
+		w.e.stats.stalls.Add(1)
+		w.e.emit(DiskStalled{Led: w.handOver()})
+	case !hangs && w.stalled:
+		w.stalled = false
+		w.e.emit(DiskRecovered{})
+	}
+}
+
+// handOver offers every group led here to its best placed follower and returns how many there are.
+func (w *worker) handOver() (led int) {
+	for _, g := range w.groups {
+		if g.core == nil || g.view.Load().role != raft.Leader {
+			continue
+		}
+		led++
+		w.visit(g, func(core *raft.Core) {
+			if to := successor(core); to != wire.NoNode {
+				_ = core.TransferTo(to) // one under way already is as good
+			}
+		})
+	}
+	return led
+}
+
+// mayLeaveStalled reports whether a message may leave a node whose disk hangs: nothing that claims or seeks
+// leadership, but the word to take over.
+func mayLeaveStalled(t wire.MessageType) bool {
+	switch t {
+	case wire.MsgHeartbeat, wire.MsgAppend, wire.MsgPreVote, wire.MsgPreVoteReply, wire.MsgVote:
+		return false
+	}
+	return true
+}
+
+// fence stops everything after a commit with an unknown outcome: what is in memory and what is on disk may
+// differ now, so no group may vote, acknowledge or lead from here (D20). Called by the log writer.
+func (e *Engine) fence(err error) {
+	if e.fenced.Swap(true) {
+		return
+	}
+	e.failure.Store(&err)
+	for _, w := range e.workers {
+		w.inbox.order(func(w *worker) { w.fence() })
+	}
+	close(e.failedCh)
+	e.emit(LogFenced{Err: err})
+}
+
+// fence lets the groups of one worker fall silent. The last thing that leaves is the word to take over.
+func (w *worker) fence() {
+	w.handOver()
+	for _, g := range w.groups {
+		w.lastWord(g)
+		storage := g.errorf(wire.CodeStorage, "the log is fenced")
+		g.pending.drop(func() error {
+			return &wire.Error{Code: wire.CodeUnknownOutcome, Group: g.id, Cause: storage}
+		})
+		for _, p := range g.incoming {
+			p.settle(Result{}, storage)
+		}
+		g.incoming = nil
+		g.reads.drop(storage)
+		g.endTransfers(storage)
+		v := g.view.Load()
+		if v.role == raft.Leader {
+			w.e.stats.led.Add(-1)
+		}
+		g.view.Store(&view{role: raft.Follower, term: v.term, members: v.members})
+	}
+	w.fenced = true
+	w.batch.reset()
+}
+
+// lastWord sends what a fenced leader may still say: TimeoutNow asserts nothing about its log.
+func (w *worker) lastWord(g *group) {
+	if g.core == nil || !g.active {
+		return
+	}
+	defer w.contain(g)
+	if !g.core.HasReady() {
+		return
+	}
+	g.core.Ready(&w.rd)
+	for _, m := range w.rd.Messages {
+		if m.Type == wire.MsgTimeoutNow {
+			w.out.add(m)
+		}
+	}
+}
+
+// outOfSpace refuses commands until the commit that had no space goes through.
+func (e *Engine) outOfSpace(err error) {
+	if !e.full.Swap(true) {
+		e.emit(DiskFull{Err: err})
+	}
+}
+
+// spaceAgain takes commands again.
+func (e *Engine) spaceAgain() {
+	if e.full.Load() && e.full.Swap(false) {
+		e.emit(DiskFreed{})
+	}
+}
+
+// Failed returns a channel that is closed when the log is fenced: the node must be stopped and started.
+func (e *Engine) Failed() <-chan struct{} { return e.failedCh }
+
+// Err returns why the log is fenced, nil while it is not.
+func (e *Engine) Err() error {
+	if err := e.failure.Load(); err != nil {
+		return *err
+	}
+	return nil
+}

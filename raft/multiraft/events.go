@@ -1,0 +1,78 @@
+package multiraft
+
+import "flotilla/raft/wire"
+
+// Event is something that happened in the engine, one of the types below.
+type Event interface{ isEvent() }
+
+// GroupQuarantined says that this node's replica of Group was taken out of service (P4).
+type GroupQuarantined struct {
+	Group wire.GroupID
+	Err   error
+}
+
+// LeaderChanged says whom this node takes for Group's leader now; NoNode for nobody.
+type LeaderChanged struct {
+	Group  wire.GroupID
+	Term   wire.Term
+	Leader wire.NodeID
+}
+
+// MembershipChanged says that a change of Group's membership took effect here.
+type MembershipChanged struct {
+	Group      wire.GroupID
+	Membership wire.Membership
+}
+
+// ChangeRefused says that the change at Index was not legal when it was applied; it had no effect anywhere.
+type ChangeRefused struct {
+	Group wire.GroupID
+	Index wire.Index
+	Err   error
+}
+
+// GroupRefused says that Peer does not serve Group (P6).
+type GroupRefused struct {
+	Group  wire.GroupID
+	Peer   wire.NodeID
+	Reason wire.RefuseCode
+}
+
+// NodeReady says that the readiness latch flipped (P13).
+type NodeReady struct{ Term wire.Term }
+
+// DiskStalled says that a log commit has been under way for an election timeout: the groups that one worker
+// leads are handed away (D21). DiskRecovered ends it.
+type DiskStalled struct{ Led int }
+
+// DiskRecovered says that commits go on after DiskStalled.
+type DiskRecovered struct{}
+
+// DiskFull says that the log had no space for a commit, which is tried again. DiskFreed ends it.
+type DiskFull struct{ Err error }
+
+// DiskFreed says that the commit which had no space went through.
+type DiskFreed struct{}
+
+// LogFenced says that a commit failed with an unknown outcome: no group acts here any more until the
+// next start (D20).
+type LogFenced struct{ Err error }
+
+func (GroupQuarantined) isEvent()  {}
+func (LeaderChanged) isEvent()     {}
+func (MembershipChanged) isEvent() {}
+func (ChangeRefused) isEvent()     {}
+func (GroupRefused) isEvent()      {}
+func (NodeReady) isEvent()         {}
+func (DiskStalled) isEvent()       {}
+func (DiskRecovered) isEvent()     {}
+func (DiskFull) isEvent()          {}
+func (DiskFreed) isEvent()         {}
+func (LogFenced) isEvent()         {}
+
+// emit tells ev to whoever listens.
+func (e *Engine) emit(ev Event) {
+	if e.cfg.Events != nil {
+		e.cfg.Events(ev)
+	}
+}

@@ -1,0 +1,203 @@
+package multiraft
+
+import (
+	"sync"
+
+	"flotilla/raft"
+	"flotilla/raft/wire"
+)
+
+// mail is what others hand to a worker between two of its turns.
+type mail struct {
+	ticks     int
+	messages  []letter
+	proposals []*proposal
+	reads     []*read
+	durable   []durableMark
+	batches   int // log batches of this worker that became durable
+	applied   []appliedMark
+	orders    []order
+	bytes     int // of messages
+}
+
+// letter is one message for a group of this worker.
+type letter struct {
+	g *group
+	m wire.Message
+}
+
+// durableMark says that a group's log is durable up to a token.
+type durableMark struct {
+	g     *group
+	token raft.Token
+}
+
+// appliedMark says that a group's machine has applied up to index, an entry of term.
+type appliedMark struct {
+	g     *group
+	index wire.Index
+	term  wire.Term
+	bytes int
+}
+
+// order is something rare to be done by the owner of the groups.
+type order func(w *worker)
+
+// empty reports whether nothing is in m.
+func (m *mail) empty() bool {
+	return m.ticks == 0 && len(m.messages) == 0 && len(m.proposals) == 0 && len(m.reads) == 0 &&
+		len(m.durable) == 0 && m.batches == 0 && len(m.applied) == 0 && len(m.orders) == 0
+}
+
+// reset empties m and keeps its memory; nothing stays reachable from it.
+func (m *mail) reset() {
+	clear(m.messages)
+	clear(m.proposals)
+	clear(m.reads)
+	clear(m.durable)
+	clear(m.applied)
+	clear(m.orders)
+	*m = mail{
+		messages: m.messages[:0], proposals: m.proposals[:0], reads: m.reads[:0],
+		durable: m.durable[:0], applied: m.applied[:0], orders: m.orders[:0],
+	}
+}
+
+// inbox is the door of a worker: a swapped pair of mails. Nothing is taken in after close, so what
+// came before can be answered for and what comes after is refused at once (P7).
+type inbox struct {
+	wake chan struct{} // capacity 1
+	// maxBytes bounds the messages waiting; more of them are dropped, which raft survives (F21).
+	maxBytes int
+
+	mu struct {
+		sync.Mutex
+		closed bool
+		in     mail
+	}
+}
+
+func newInbox(maxBytes int) *inbox {
+	return &inbox{wake: make(chan struct{}, 1), maxBytes: maxBytes}
+}
+
+// ring wakes the owner, now or when it comes back.
+func (b *inbox) ring() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// propose takes p in; false after close.
+func (b *inbox) propose(p *proposal) bool {
+	b.mu.Lock()
+	open := !b.mu.closed
+	if open {
+		b.mu.in.proposals = append(b.mu.in.proposals, p)
+	}
+	b.mu.Unlock()
+	b.ring()
+	return open
+}
+
+// read takes r in; false after close.
+func (b *inbox) read(r *read) bool {
+	b.mu.Lock()
+	open := !b.mu.closed
+	if open {
+		b.mu.in.reads = append(b.mu.in.reads, r)
+	}
+	b.mu.Unlock()
+	b.ring()
+	return open
+}
+
+// order takes o in; false after close.
+func (b *inbox) order(o order) bool {
+	b.mu.Lock()
+	open := !b.mu.closed
+	if open {
+		b.mu.in.orders = append(b.mu.in.orders, o)
+	}
+	b.mu.Unlock()
+	b.ring()
+	return open
+}
+
+// deliver takes letters in and returns how many were dropped because the inbox is full. Liveness gets in up to
+// twice the limit, so that bulk cannot starve it.
+func (b *inbox) deliver(letters []letter) (dropped int) {
+	b.mu.Lock()
+	in := &b.mu.in
+	for i := range letters {
+		limit := b.maxBytes
+		if letters[i].m.Type.Lane() == wire.LaneControl {
+			limit *= 2
+		}
+		size := letters[i].m.Size()
+		if b.mu.closed || in.bytes+size > limit {
+			dropped++
+			continue
+		}
+		in.bytes += size
+		in.messages = append(in.messages, letters[i])
+	}
+	b.mu.Unlock()
+	b.ring()
+	return dropped
+}
+
+// tick counts a tick. Ticks that a slow turn missed are one: a node that has no time must not
+// conclude that others are silent.
+func (b *inbox) tick() {
+	b.mu.Lock()
+	b.mu.in.ticks = 1
+	b.mu.Unlock()
+	b.ring()
+}
+
+// persisted tells that batches of this worker are durable, and which tokens were in them.
+func (b *inbox) persisted(marks []durableMark, batches int) {
+	b.mu.Lock()
+	b.mu.in.durable = append(b.mu.in.durable, marks...)
+	b.mu.in.batches += batches
+	b.mu.Unlock()
+	b.ring()
+}
+
+// applied tells how far a machine got.
+func (b *inbox) applied(mark appliedMark) {
+	b.mu.Lock()
+	b.mu.in.applied = append(b.mu.in.applied, mark)
+	b.mu.Unlock()
+	b.ring()
+}
+
+// holding says whether a swap leaves proposals where they are.
+type holding uint8
+
+const (
+	takeAll holding = iota
+	holdProposals
+)
+
+// swap takes everything out into empty, which becomes the mail filled next.
+func (b *inbox) swap(empty *mail, h holding) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.in, *empty = *empty, b.mu.in
+	if h == holdProposals {
+		b.mu.in.proposals, empty.proposals = empty.proposals, b.mu.in.proposals
+	}
+}
+
+// close refuses everything from now on and returns what had come in.
+func (b *inbox) close() mail {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.closed = true
+	left := b.mu.in
+	b.mu.in = mail{}
+	return left
+}

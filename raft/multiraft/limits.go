@@ -1,0 +1,52 @@
+package multiraft
+
+import "time"
+
+// Limits of the loop. Every queue here has one (style 5).
+const (
+	// maxWorkers: beyond eight, the log writer and the appliers are what a node waits for.
+	maxWorkers = 8
+	// minApplyWorkers: with two, one slow state machine leaves somebody to serve the others.
+	minApplyWorkers = 2
+
+	// maxPackedCommands and maxPackedBytes bound one entry of packed commands: large enough that the cost of an
+	// entry vanishes, small enough that an entry never delays the next append by more than a millisecond.
+	maxPackedCommands = 512
+	maxPackedBytes    = 64 << 10
+	// MaxCommandBytes bounds one command: a value of 1 MiB with its key and header. Larger ones are refused.
+	MaxCommandBytes = 1<<20 + 64<<10
+	// commandOverhead is what a waiting command costs beside its bytes.
+	commandOverhead = 128
+
+	// defaultNodeBytes and defaultGroupBytes bound what waits in the node and in one group: a node survives
+	// full queues within its memory, and one group cannot take everybody's share.
+	defaultNodeBytes  = 64 << 20
+	defaultGroupBytes = 8 << 20
+
+	// maxOutstandingBatches is how many turns of one worker may be on their way to the disk before it
+	// leaves proposals where they are: one being written and one that waits keep the disk busy, and what
+	// comes in meanwhile is packed together.
+	maxOutstandingBatches = 2
+
+	// maxApplyBytes bounds one StateMachine.Apply call, so that reads and other groups get their turn.
+	maxApplyBytes = 4 << 20
+	// maxApplyQueueBytes bounds committed entries held in memory for one group's machine; what lies beyond is
+	// read from the log again when the machine gets there.
+	maxApplyQueueBytes = 8 << 20
+
+	// maxReadRounds bounds read index rounds of one group under way at once; reads that come meanwhile
+	// share the next one.
+	maxReadRounds = 2
+
+	// minSweep is the number of parked callers below which nobody looks for those who gave up.
+	minSweep = 64
+
+	// maxForwardBytes bounds a forwarded request: a command and its frame.
+	maxForwardBytes = MaxCommandBytes + 64
+	// forwardTimeout bounds what this node does on behalf of another one whose caller set no deadline, so that
+	// forwarded requests cannot pile up behind a group that makes no progress.
+	forwardTimeout = 30 * time.Second
+
+	// refusalsPerFrame bounds the refusals sent for one frame of messages: one for each of its groups.
+	refusalsPerFrame = 1 << 16
+)

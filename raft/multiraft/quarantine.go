@@ -1,0 +1,43 @@
+package multiraft
+
+import (
+	"flotilla/raft"
+	"flotilla/raft/wire"
+)
+
+// quarantine takes this node's replica of the group out of service, for good until the next start (P4): its
+// callers get CodeQuarantined, its peers a refusal, its core and machine are not called again. Any
+// goroutine may call it; the first cause stays. All other groups go on.
+func (g *group) quarantine(cause error) {
+	fault := &wire.Error{Code: wire.CodeQuarantined, Group: g.id, Cause: cause,
+		Detail: "the replica on node " + g.e.cfg.Self.String() + " is out of service: see its status and events"}
+	if !g.fault.CompareAndSwap(nil, fault) {
+		return
+	}
+	g.e.stats.quarantined.Add(1)
+	g.e.emit(GroupQuarantined{Group: g.id, Err: cause})
+	g.w.inbox.order(func(w *worker) { w.evict(g) })
+	g.e.appliers.kick(g)
+}
+
+// refusal answers m with the reason why its group is not served here. It is never the answer to a refusal.
+func refusal(m *wire.Message, why wire.RefuseCode) wire.Message {
+	return wire.Message{Type: wire.MsgGroupRefused, Group: m.Group, From: m.To, To: m.From, Term: m.Term, Context: uint64(why)}
+}
+
+// refusedBy learns that a peer does not serve g. That is no word about the peer's other groups (F20).
+func (w *worker) refusedBy(g *group, m *wire.Message) {
+	w.e.stats.refusedByPeers.Add(1)
+	w.e.emit(GroupRefused{Group: g.id, Peer: m.From, Reason: wire.RefuseCode(m.Context)})
+	g.core.Unreachable(m.From)
+}
+
+// isStranger reports whether m asks for a vote on behalf of a node that, as the leader knows, is no member:
+// it was removed, and is told so (D55).
+func (w *worker) isStranger(g *group, m *wire.Message) bool {
+	if m.Type != wire.MsgPreVote && m.Type != wire.MsgVote {
+		return false
+	}
+	v := g.view.Load()
+	return v.role == raft.Leader && !v.members.Contains(m.From)
+}

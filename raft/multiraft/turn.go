@@ -1,0 +1,317 @@
+package multiraft
+
+import (
+	"time"
+
+	"flotilla/internal/assert"
+	"flotilla/raft"
+	"flotilla/raft/wire"
+)
+
+// turn is one pass over the groups that have something to do; it returns whether another one should follow
+// at once. The order of the phases is a promise (P2): messages leave first, and among them those that
+// assert durability belong to batches which became durable before this turn (the cores hold them back until
+// Persisted), then this turn's batch goes to the log writer, then what is committed goes to the machines. No
+// phase waits for the network, the disk or a machine (P1).
+func (w *worker) turn() (again bool) {
+	started := time.Now()
+	w.takeIn()
+	w.tick()
+	w.step()
+	w.propose()
+	w.askReads()
+	w.collect()
+	w.handOut()
+	w.persist()
+	w.apply()
+	w.answerReads()
+	w.promoteLearners()
+	again = w.finish()
+	w.e.stats.turn(time.Since(started))
+	return again
+}
+
+// takeIn empties the inbox. Proposals stay in it while the disk is behind: they will be packed together.
+func (w *worker) takeIn() {
+	h := takeAll
+	if w.outstanding >= maxOutstandingBatches && !w.fenced {
+		h = holdProposals
+	}
+	w.mail.reset()
+	w.inbox.swap(&w.mail, h)
+	for _, do := range w.mail.orders {
+		do(w)
+	}
+}
+
+// tick lets time pass for every group, which costs each little.
+func (w *worker) tick() {
+	if w.mail.ticks == 0 || w.fenced {
+		return
+	}
+	w.watchDisk()
+	for _, g := range w.groups {
+		if g.core != nil {
+			w.tickGroup(g)
+		}
+	}
+}
+
+func (w *worker) tickGroup(g *group) {
+	defer w.contain(g)
+	leads := g.view.Load().role == raft.Leader
+	if leads || !w.stalled { // whose disk hangs does not campaign (D20)
+		g.core.Tick()
+	}
+	if g.pending.len() > 0 && !leads {
+		g.waitOutLeader()
+	}
+	if len(g.transfer) > 0 {
+		g.ageTransfers()
+	}
+	if g.reads.tick(2 * w.e.cfg.electionTicks()) {
+		w.activate(g)
+	}
+	if g.core.HasReady() || g.core.Err() != nil {
+		w.activate(g)
+	}
+}
+
+// step tells the cores what became durable, what was applied, and what others said.
+func (w *worker) step() {
+	if w.fenced {
+		return
+	}
+	if w.mail.batches > 0 {
+		w.outstanding -= w.mail.batches
+		w.stallTicks = 0
+		assert.That(w.outstanding >= 0, "a worker got back more log batches than it gave")
+	}
+	for _, d := range w.mail.durable {
+		w.visit(d.g, func(core *raft.Core) { core.Persisted(d.token) })
+	}
+	for _, a := range w.mail.applied {
+		a.g.unapplied -= a.bytes
+		w.visit(a.g, func(core *raft.Core) { core.Applied(a.index) })
+		a.g.appliedTerm = a.term
+		w.e.latch(a.g)
+	}
+	for i := range w.mail.messages {
+		w.stepMessage(&w.mail.messages[i])
+	}
+}
+
+// visit calls do with the core of g, if it has one, and puts g on this turn's list.
+func (w *worker) visit(g *group, do func(*raft.Core)) {
+	if g.core == nil {
+		return
+	}
+	defer w.contain(g)
+	w.activate(g)
+	do(g.core)
+}
+
+func (w *worker) stepMessage(l *letter) {
+	g := l.g
+	if g.core == nil {
+		return
+	}
+	defer w.contain(g)
+	if l.m.Type == wire.MsgGroupRefused {
+		w.refusedBy(g, &l.m)
+		return
+	}
+	if w.isStranger(g, &l.m) {
+		w.out.add(refusal(&l.m, wire.RefuseRemoved))
+		return
+	}
+	w.activate(g)
+	if err := g.core.Step(l.m); err != nil {
+		w.e.stats.stepErrors.Add(1)
+	}
+}
+
+// propose packs what came in for each group into as few entries as the limits allow.
+func (w *worker) propose() {
+	for _, p := range w.mail.proposals {
+		switch g := p.g; {
+		case !p.take():
+			g.release(p.cost) // its caller left and was told that nothing happened
+		case w.fenced:
+			p.settle(Result{}, g.errorf(wire.CodeStorage, "the log is fenced"))
+		case g.core == nil:
+			p.settle(Result{}, g.fault.Load())
+		default:
+			g.incoming = append(g.incoming, p)
+			w.activate(g)
+		}
+	}
+	for _, g := range w.active {
+		if len(g.incoming) > 0 {
+			w.proposeGroup(g)
+		}
+	}
+}
+
+func (w *worker) proposeGroup(g *group) {
+	defer w.contain(g)
+	for len(g.incoming) > 0 {
+		n := batchOf(g.incoming)
+		w.proposeEntry(g, g.incoming[:n:n])
+		g.incoming = g.incoming[n:] // after: what panics is answered by evict
+	}
+	g.incoming = nil
+}
+
+// proposeEntry appends one entry with props, which the pending book then owns.
+func (w *worker) proposeEntry(g *group, props []*proposal) {
+	var index wire.Index
+	var term wire.Term
+	var err error
+	if ch := props[0].change; ch.Kind != 0 {
+		index, term, err = g.core.ProposeChange(ch)
+	} else {
+		index, term, err = g.core.Propose(pack(props))
+	}
+	if err != nil {
+		for _, p := range props {
+			p.settle(Result{}, g.typed(err))
+		}
+		return
+	}
+	g.lostLead = 0
+	g.pending.add(pendingEntry{index: index, term: term, props: props})
+}
+
+// askReads begins a read index round for each group in which reads wait.
+func (w *worker) askReads() {
+	for _, r := range w.mail.reads {
+		switch g := r.g; {
+		case w.fenced:
+			r.finish(nil, g.errorf(wire.CodeStorage, "the log is fenced"))
+		case g.core == nil:
+			r.finish(nil, g.fault.Load())
+		default:
+			g.reads.waiting = append(g.reads.waiting, r)
+			w.activate(g)
+		}
+	}
+	for _, g := range w.active {
+		if g.core != nil && len(g.reads.waiting) > 0 {
+			w.askGroup(g)
+		}
+	}
+}
+
+func (w *worker) askGroup(g *group) {
+	defer w.contain(g)
+	g.reads.ask(g.core)
+}
+
+// collect asks the core of every visited group what it wants done.
+func (w *worker) collect() {
+	for i := 0; i < len(w.active); i++ {
+		if g := w.active[i]; g.core != nil && !w.fenced {
+			w.collectGroup(g)
+		}
+	}
+}
+
+// readiesPerTurn: a second one carries what the loop itself proposed upon the first, so that a new leader's
+// no-op and the epoch bump are one batch.
+const readiesPerTurn = 2
+
+func (w *worker) collectGroup(g *group) {
+	defer w.contain(g)
+	for range readiesPerTurn {
+		if err := g.core.Err(); err != nil {
+			g.quarantine(err)
+			w.evict(g)
+			return
+		}
+		if !g.core.HasReady() {
+			return
+		}
+		rd := &w.rd
+		g.core.Ready(rd)
+		w.notice(g, rd)
+		for i := range rd.Messages {
+			if !w.stalled || mayLeaveStalled(rd.Messages[i].Type) {
+				w.out.add(rd.Messages[i])
+			}
+		}
+		if rd.Token != 0 {
+			w.batch.add(g, rd)
+		}
+		if len(rd.Committed) > 0 {
+			w.toApply = append(w.toApply, newApplyJob(g, rd.Committed))
+		}
+		for _, r := range rd.Reads {
+			w.answers = append(w.answers, readAnswer{g: g, read: r})
+		}
+		if len(rd.Promotable) > 0 {
+			w.caughtUp = append(w.caughtUp, promotion{g: g, node: rd.Promotable[0]})
+		}
+	}
+}
+
+// handOut sends what the groups have for each peer, together (P5).
+func (w *worker) handOut() {
+	for _, failed := range w.out.flush(w.e) {
+		w.visit(failed.g, func(core *raft.Core) { core.Unreachable(failed.peer) })
+	}
+}
+
+// persist hands this turn's log updates of all groups to the log writer.
+func (w *worker) persist() {
+	if len(w.batch.marks) == 0 {
+		return
+	}
+	if w.outstanding == 0 {
+		w.stallTicks = 0
+	}
+	w.outstanding++
+	w.e.log.submit(w, &w.batch)
+}
+
+// apply lets changes of membership take effect and hands committed entries to the machines.
+func (w *worker) apply() {
+	for len(w.toApply) > 0 {
+		job := w.toApply[0]
+		w.toApply = w.toApply[1:]
+		w.applyGroup(&job)
+	}
+	w.toApply = w.toApply[:0]
+}
+
+// answerReads deals with confirmed and refused read indexes.
+func (w *worker) answerReads() {
+	for _, a := range w.answers {
+		a.g.reads.answer(a.g, a.read)
+	}
+	clear(w.answers)
+	w.answers = w.answers[:0]
+}
+
+// finish ends the turn. A group whose core has more to say is visited again at once.
+func (w *worker) finish() (again bool) {
+	visited := w.active
+	w.active = w.active[:0:0]
+	for _, g := range visited {
+		g.active = false
+	}
+	for _, g := range visited {
+		if g.core != nil && !w.fenced && w.hasMore(g) {
+			w.activate(g)
+		}
+	}
+	if w.draining {
+		w.checkDrained()
+	}
+	return len(w.active) > 0
+}
+
+func (w *worker) hasMore(g *group) (more bool) {
+	defer w.contain(g)
+	return g.core.HasReady()
+}

@@ -1,0 +1,137 @@
+package catalog
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"flotilla/raft/wire"
+)
+
+// Birth is what a node is told at its first start: who it is and the cluster's state as it joins it. For a
+// new cluster every node must be given the same Settings, Topology, Groups and Routing, as group 0's log begins
+// on top of them.
+type Birth struct {
+	Identity Identity
+	Settings Settings
+	// Topology and Routing keep the versions they come with, at least 1 (F43).
+	Topology Topology
+	Groups   []Group
+	Routing  Routing
+}
+
+// Validate reports every fault, joined.
+func (b *Birth) Validate() error {
+	var errs []error
+	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	id := b.Identity
+	if id.ClusterID == (wire.ClusterID{}) || id.Generation == 0 {
+		fault("cluster id and generation must not be zero")
+	}
+	if !validText(id.ClusterName) {
+		fault("cluster name must have 1 to %d bytes", maxText)
+	}
+	if id.NodeID == wire.NoNode || id.NodeID > wire.MaxNodeID {
+		fault("node id must be 1 to %d", wire.MaxNodeID)
+	}
+	if b.Settings.Groups == 0 || b.Settings.Groups >= maxGroups || b.Settings.Replication == 0 || b.Settings.Replication > wire.MaxMembers {
+		fault("groups must be 1 to %d and replication 1 to %d", maxGroups-1, wire.MaxMembers)
+	}
+	s := b.snapshot()
+	for _, err := range []error{validTopology(&s.Topology), validGroups(s.Groups), validRouting(&s)} {
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if _, found := b.Topology.Find(id.NodeID); !found {
+		fault("node %d is not in the topology it is born with", id.NodeID)
+	}
+	return errors.Join(errs...)
+}
+
+// snapshot is the state right after birth. It shares nothing with b.
+func (b *Birth) snapshot() Snapshot {
+	s := Snapshot{
+		Born: true, Identity: b.Identity, Settings: b.Settings, Groups: slices.Clone(b.Groups), Routing: b.Routing,
+		Topology: Topology{Version: b.Topology.Version, Nodes: slices.Clone(b.Topology.Nodes)},
+	}
+	for i, g := range s.Groups {
+		s.Groups[i].Voters, s.Groups[i].Learners = slices.Clone(g.Voters), slices.Clone(g.Learners)
+	}
+	return s
+}
+
+// The validators below hold for every state the catalog writes or reads.
+
+func validText(s string) bool { return s != "" && len(s) <= maxText }
+
+func validTopology(t *Topology) error {
+	if t.Version == 0 || t.Version > wire.MaxNumber || len(t.Nodes) > maxNodes {
+		return fmt.Errorf("topology version %d with %d nodes", t.Version, len(t.Nodes))
+	}
+	last := wire.NoNode
+	for _, n := range t.Nodes {
+		if n.ID <= last || n.ID > wire.MaxNodeID {
+			return fmt.Errorf("topology: node %d after node %d", n.ID, last)
+		}
+		if !n.State.Valid() || !validText(n.Addr) || len(n.HTTP) > maxText || (n.Generation == 0) != (n.State == NodeListed) && n.State != NodeRemoved {
+			return fmt.Errorf("topology: node %d at %q is %s with generation %d", n.ID, n.Addr, n.State, n.Generation)
+		}
+		last = n.ID
+	}
+	return nil
+}
+
+func validGroups(groups []Group) error {
+	if len(groups) > maxGroups {
+		return fmt.Errorf("%d groups, %d at most", len(groups), maxGroups)
+	}
+	for i := range groups {
+		if i > 0 && groups[i].ID <= groups[i-1].ID {
+			return fmt.Errorf("group %d after group %d", groups[i].ID, groups[i-1].ID)
+		}
+		if err := validGroup(&groups[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func validGroup(g *Group) error {
+	if g.ID > wire.MaxNumber || len(g.Voters) == 0 || len(g.Voters)+len(g.Learners) > wire.MaxMembers {
+		return fmt.Errorf("group %d with %d voters and %d learners", g.ID, len(g.Voters), len(g.Learners))
+	}
+	for _, list := range [][]wire.NodeID{g.Voters, g.Learners} {
+		last := wire.NoNode
+		for _, id := range list {
+			if id <= last || id > wire.MaxNodeID {
+				return fmt.Errorf("group %d: member %d after %d", g.ID, id, last)
+			}
+			last = id
+		}
+	}
+	for _, id := range g.Learners {
+		if slices.Contains(g.Voters, id) {
+			return fmt.Errorf("group %d: node %d is voter and learner", g.ID, id)
+		}
+	}
+	return nil
+}
+
+// validRouting checks that every shard goes to a data group of the table.
+func validRouting(s *Snapshot) error {
+	if s.Routing.Version == 0 || s.Routing.Version > wire.MaxNumber {
+		return fmt.Errorf("routing version %d", s.Routing.Version)
+	}
+	known := wire.MetadataGroup
+	for shard, g := range s.Routing.Shards {
+		if g == known && g != wire.MetadataGroup {
+			continue
+		}
+		if _, found := s.searchGroup(g); !found || g == wire.MetadataGroup {
+			return fmt.Errorf("routing: shard %d goes to group %d, which is no data group", shard, g)
+		}
+		known = g
+	}
+	return nil
+}

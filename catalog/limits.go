@@ -1,0 +1,23 @@
+package catalog
+
+import "time"
+
+// Limits of what the catalog holds and of the commands that change it. A command beyond them is refused
+// as a result (it is well understood, only not wanted); bytes beyond them are not understood at all.
+const (
+	// maxText bounds names and addresses: a DNS name has 253 bytes at most, a port adds six.
+	maxText = 512
+	// maxNodes bounds the topology, tombstones of removed nodes included: 64 nodes are tested, and a
+	// tombstone stays for ever.
+	maxNodes = 4096
+	// maxGroups bounds the group table: 10,000 groups are tested.
+	maxGroups = 1 << 14
+	// maxClaims bounds the runs of one AssignShards: each shard could be its own run.
+	maxClaims = 1024
+
+	// maxFileBytes bounds the file before it is mapped: the largest legal state, several times over.
+	maxFileBytes = 1 << 30
+
+	// defaultLockTimeout is how long Open waits for another process to let go of the file.
+	defaultLockTimeout = 2 * time.Second
+)

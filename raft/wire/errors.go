@@ -126,4 +126,7 @@ var (
 	ErrUnavailable = errors.New("log entry unavailable")
 	// ErrFenced says that a commit failed earlier: the store's outcome is unknown and it takes nothing more.
 	ErrFenced = errors.New("log store fenced after a failed commit")
+	// ErrNoSpace says that a commit was refused because the disk is nearly full. Nothing was attempted, the store is not
+	// fenced, reads go on, and the same batch is taken once there is space again.
+	ErrNoSpace = errors.New("no space left for the log")
 )

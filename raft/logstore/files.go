@@ -1,0 +1,117 @@
+package logstore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Names in the directory.
+const (
+	lockName  = "lock"
+	genPrefix = "g-"
+	genSuffix = ".db"
+	tmpSuffix = ".tmp"
+)
+
+func genName(num uint32) string { return fmt.Sprintf("%s%06d%s", genPrefix, num, genSuffix) }
+
+// genNumber reads a name made by genName.
+func genNumber(name string) (uint32, bool) {
+	digits, ok := strings.CutPrefix(name, genPrefix)
+	if !ok {
+		return 0, false
+	}
+	if digits, ok = strings.CutSuffix(digits, genSuffix); !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(digits, 10, 32)
+	return uint32(n), err == nil && n > 0 && genName(uint32(n)) == name
+}
+
+// fileSystem is what the store asks of a directory. Tests put one there that forgets what was not synced.
+type fileSystem interface {
+	// open opens or creates a file, mode 0600.
+	open(path string, flag int) (*os.File, error)
+	rename(from, to string) error
+	remove(path string) error
+	// syncDir makes the directory's entries durable: a rename without it may not survive a power cut (D8).
+	syncDir(dir string) error
+	list(dir string) ([]string, error)
+}
+
+// osFiles is the operating system's.
+type osFiles struct{}
+
+func (osFiles) open(path string, flag int) (*os.File, error) { return os.OpenFile(path, flag, 0o600) }
+func (osFiles) rename(from, to string) error                 { return os.Rename(from, to) }
+func (osFiles) remove(path string) error                     { return os.Remove(path) }
+
+func (osFiles) syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (osFiles) list(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, err
+}
+
+// freeBytes is the space left for us on dir's file system.
+func freeBytes(dir string) (int64, error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(dir, &st); err != nil {
+		return 0, err
+	}
+	return int64(st.Bavail) * st.Bsize, nil
+}
+
+// makeDir creates dir, 0700, and makes its name durable.
+func makeDir(fs fileSystem, dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return fs.syncDir(filepath.Dir(dir))
+}
+
+// lockDir takes the directory's lock in mode how (syscall.LOCK_EX, LOCK_SH), waiting up to timeout.
+func lockDir(dir string, how int, timeout time.Duration) (*os.File, error) {
+	path := filepath.Join(dir, lockName)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open lock file: %w", err)
+	}
+	deadline := time.NewTimer(timeout)
+	defer deadline.Stop()
+	poll := time.NewTicker(lockPoll)
+	defer poll.Stop()
+	for {
+		err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
+		switch {
+		case err == nil:
+			return f, nil
+		case !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR):
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), f.Close())
+		}
+		select {
+		case <-poll.C:
+		case <-deadline.C:
+			return nil, errors.Join(fmt.Errorf("%w: %s is locked; stop whoever serves from it first", ErrInUse, path), f.Close())
+		}
+	}
+}

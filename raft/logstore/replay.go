@@ -1,0 +1,384 @@
+package logstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"flotilla/raft/wire"
+)
+
+// replay reads the generations from the oldest to the newest and builds the index. Where a generation begins, its
+// state records are compared with what its predecessors came to: the two were written independently, so a
+// blob that vanished with its page is seen there, group by group.
+//
+// Damage makes groups suspect: at once those it names, every group when it names none. The next generation's state
+// records tell what a suspect group's log must be; what is missing of that is a hole, unless compaction
+// or a copy closes it later. Suspects and holes left at the end are quarantined.
+type replay struct {
+	fs     fileSystem
+	groups map[wire.GroupID]*group
+	counts spanCounts
+	gens   []*generation
+	// next is the sequence expected next; 0 before the first generation.
+	next  uint64
+	blobs uint64
+
+	suspects   map[wire.GroupID]*CorruptionError
+	allSuspect *CorruptionError
+	// causes remembers why a hole may be there.
+	causes   map[wire.GroupID]*CorruptionError
+	anyCause *CorruptionError
+
+	// empty are files that were prepared and never begun; broken ones cannot be read at all.
+	empty  []string
+	broken *CorruptionError
+	found  func(Corrupted)
+}
+
+func newReplay(fs fileSystem, found func(Corrupted)) *replay {
+	return &replay{
+		fs: fs, groups: map[wire.GroupID]*group{}, counts: spanCounts{}, found: found,
+		suspects: map[wire.GroupID]*CorruptionError{}, causes: map[wire.GroupID]*CorruptionError{},
+	}
+}
+
+// file replays one generation. Errors are those of the disk, and *FormatError.
+func (r *replay) file(num uint32, path string) error {
+	p, err := openPager(r.fs, path)
+	var damage *CorruptionError
+	if errors.As(err, &damage) {
+		r.broken = damage
+		r.suspectAll(damage)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if p.meta.tx <= boltEmptyTx && !p.lostMeta {
+		r.empty = append(r.empty, path)
+		return p.close()
+	}
+	gen := &generation{num: num, path: path, bytes: int64(p.meta.end) * pageSize, source: newSource(nil, p)}
+	if err := r.content(gen, p); err != nil {
+		return errors.Join(err, p.close())
+	}
+	return nil
+}
+
+func (r *replay) content(gen *generation, p *pager) error {
+	m, err := r.begin(gen, p)
+	if err != nil {
+		return err
+	}
+	if m == nil { // no marker: what follows cannot be placed
+		r.broken = r.allSuspect
+		return p.close()
+	}
+	r.broken = nil
+	r.gens = append(r.gens, gen)
+	root, ok, err := p.bucket(bucketJournal)
+	if err = r.absorb(err); err != nil {
+		return err
+	}
+	if ok {
+		w := walker{seen: map[uint64]struct{}{}, bad: r.lost, use: func(k, v []byte) error { return r.blob(gen, k, v) }}
+		if err := w.walk(root, 0); err != nil {
+			return err
+		}
+	}
+	if want := m.base + p.meta.tx - m.tx + 1; r.next != want {
+		r.suspectAll(p.corrupt(journalKey(r.next), fmt.Sprintf("journal should go up to %d", want-1)))
+		r.next = want
+	}
+	if p.lostMeta {
+		r.suspectAll(p.corrupt("meta", "one meta page is invalid, the last commit may be missing"))
+	}
+	return nil
+}
+
+// absorb turns damage into suspicion of all groups and passes on every other error.
+func (r *replay) absorb(err error) error {
+	var damage *CorruptionError
+	if errors.As(err, &damage) {
+		return r.lost(damage)
+	}
+	return err
+}
+
+func (r *replay) lost(damage *CorruptionError) error {
+	r.suspectAll(damage)
+	return nil
+}
+
+func (r *replay) suspectAll(damage *CorruptionError) {
+	r.found(Corrupted{Err: damage})
+	if r.allSuspect == nil {
+		r.allSuspect, r.anyCause = damage, damage
+	}
+}
+
+func (r *replay) suspect(id wire.GroupID, damage *CorruptionError) {
+	damage.Groups = []wire.GroupID{id}
+	r.found(Corrupted{Err: damage})
+	if r.suspects[id] == nil {
+		r.suspects[id], r.causes[id] = damage, damage
+	}
+}
+
+// begin reads the state records of gen and brings the index in line with them. It returns nil without a
+// readable marker.
+func (r *replay) begin(gen *generation, p *pager) (*marker, error) {
+	records := map[wire.GroupID][]byte{}
+	var mark []byte
+	root, ok, err := p.bucket(bucketState)
+	if err = r.absorb(err); err != nil {
+		return nil, err
+	}
+	if ok {
+		w := walker{seen: map[uint64]struct{}{}, use: func(k, v []byte) error {
+			if string(k) == string(markerKey) {
+				mark = slices.Clone(v)
+			} else if len(k) == 9 && k[0] == 'g' {
+				records[wire.GroupID(binary.BigEndian.Uint64(k[1:]))] = slices.Clone(v)
+			}
+			return nil
+		}, bad: func(damage *CorruptionError) error {
+			r.found(Corrupted{Err: damage})
+			return nil
+		}}
+		if err := w.walk(root, 0); err != nil {
+			return nil, err
+		}
+	}
+	m, bad := decodeMarker(mark, gen.num)
+	switch {
+	case bad != nil:
+		r.suspectAll(&CorruptionError{File: gen.path, Key: "s/marker", Want: bad.want, Got: bad.got, Detail: bad.what})
+		return nil, nil
+	case m.version != stateVersion:
+		return nil, &FormatError{File: gen.path, Detail: fmt.Sprintf("format %d; this version reads %d", m.version, stateVersion)}
+	}
+	if r.next != 0 && r.next != m.base && r.anyCause == nil {
+		// An unlinked file that came back, or a lost end: either way the records below decide.
+		r.allSuspect = p.corrupt(journalKey(r.next), fmt.Sprintf("journal goes on at %d", m.base))
+		r.anyCause = r.allSuspect
+	}
+	r.align(gen, &m, records)
+	r.next = m.base
+	return &m, nil
+}
+
+// align makes the groups what the state records say.
+func (r *replay) align(gen *generation, m *marker, records map[wire.GroupID][]byte) {
+	oldest := r.next == 0 && len(r.gens) == 0
+	for _, id := range m.groups {
+		g := r.groups[id]
+		rec, bad := decodeGroupRecord(records[id], gen.num, id)
+		if bad != nil {
+			damage := &CorruptionError{File: gen.path, Key: fmt.Sprintf("s/%d", id), Want: bad.want, Got: bad.got, Detail: bad.what}
+			if g == nil {
+				r.groups[id] = newGroup(id, wire.Membership{})
+				r.suspect(id, damage)
+			} else {
+				damage.Groups = []wire.GroupID{id}
+				r.found(Corrupted{Err: damage, Harmless: r.trusted(id)})
+			}
+			continue
+		}
+		if g == nil {
+			g = newGroup(id, wire.Membership{})
+			r.groups[id] = g
+		} else if !oldest && r.trusted(id) && !agrees(g, &rec) {
+			r.suspect(id, &CorruptionError{
+				File: gen.path, Key: fmt.Sprintf("s/%d", id),
+				Detail: "the state differs from what the generations before came to",
+			})
+		}
+		g.reconcile(&rec, r.counts)
+		delete(r.suspects, id)
+	}
+	for id, g := range r.groups {
+		if _, ok := slices.BinarySearch(m.groups, id); !ok {
+			g.drop(r.counts)
+			delete(r.groups, id)
+			delete(r.suspects, id)
+		}
+	}
+	r.allSuspect = nil
+}
+
+// trusted says that nothing seen so far concerns group id.
+func (r *replay) trusted(id wire.GroupID) bool { return r.allSuspect == nil && r.suspects[id] == nil }
+
+// agrees compares what replay came to with a state record.
+func agrees(g *group, rec *groupRecord) bool {
+	a, b := g.state(), rec.state
+	return rec.reason != "" && g.err != nil || rec.reason == "" && a.HardState == b.HardState && a.First == b.First &&
+		a.Last == b.Last && a.PrevTerm == b.PrevTerm && a.Membership.Index == b.Membership.Index &&
+		slices.Equal(a.Membership.Voters, b.Membership.Voters) && slices.Equal(a.Membership.Learners, b.Membership.Learners) &&
+		slices.Equal(g.runs, rec.runs)
+}
+
+// reconcile makes g what rec says. Of its spans those entries stay that rec's log has too: index and term
+// name an entry (log matching, thesis section 3.5).
+func (g *group) reconcile(rec *groupRecord, counts spanCounts) {
+	s := &rec.state
+	lo, hi := s.First, s.Last+1
+	if len(g.spans) > 0 {
+		before := g.spans[0].first
+		after := g.spans[len(g.spans)-1].end()
+		if before < lo {
+			g.cutSpans(before, min(lo, after), counts)
+		}
+		if after > hi {
+			g.cutSpans(max(hi, before), after, counts)
+		}
+		if !slices.Equal(g.runs, rec.runs) {
+			next := &group{id: g.id, first: s.First, last: s.Last, prevTerm: s.PrevTerm, runs: rec.runs}
+			g.cutForeign(next, counts)
+		}
+	}
+	g.hard, g.membership = s.HardState, s.Membership
+	g.first, g.last, g.prevTerm, g.runs = s.First, s.Last, s.PrevTerm, rec.runs
+	g.err = nil
+	if rec.reason != "" {
+		g.err = &QuarantineError{Group: g.id, Reason: rec.reason}
+	}
+}
+
+// cutForeign takes out of the spans, all inside next's log, the entries whose term next has not.
+func (g *group) cutForeign(next *group, counts spanCounts) {
+	for _, s := range slices.Clone(g.spans) {
+		for i := s.first; i < s.end(); i++ {
+			if g.term(i) != next.term(i) {
+				g.cutSpans(i, i+1, counts)
+			}
+		}
+	}
+}
+
+// blob replays one key of the journal.
+func (r *replay) blob(gen *generation, key, value []byte) error {
+	var seq uint64
+	if len(key) == 8 {
+		seq = binary.BigEndian.Uint64(key)
+	}
+	if seq != r.next {
+		r.suspectAll(&CorruptionError{
+			File: gen.path, Key: journalKey(r.next),
+			Detail: fmt.Sprintf("blob is missing, %d follows", seq),
+		})
+		if seq < r.next {
+			return nil
+		}
+	}
+	r.next = seq + 1
+	r.blobs++
+	gen.data += int64(len(value))
+	for _, d := range readBlob(value, gen.num, seq, func(rec record) { r.record(gen, seq, &rec) }) {
+		if d.version != 0 {
+			return &FormatError{File: gen.path, Detail: fmt.Sprintf("%s; this version reads %d", d.what, blobVersion)}
+		}
+		damage := &CorruptionError{File: gen.path, Key: journalKey(seq), Want: d.want, Got: d.got, Detail: d.what}
+		switch {
+		case d.harmless:
+			r.found(Corrupted{Err: damage, Harmless: true})
+		case d.whole:
+			r.suspectAll(damage)
+		default:
+			damage.Key += fmt.Sprintf(" group %d", d.group)
+			r.suspect(d.group, damage)
+			if r.groups[d.group] == nil {
+				r.groups[d.group] = newGroup(d.group, wire.Membership{})
+			}
+		}
+	}
+	return nil
+}
+
+// record replays one verified record.
+func (r *replay) record(gen *generation, seq uint64, rec *record) {
+	u := &rec.update
+	g := r.groups[u.Group]
+	if rec.moved {
+		if g != nil && g.err == nil {
+			g.place(span{
+				first: u.Entries[0].Index, seq: seq, gen: gen.num, count: uint32(len(u.Entries)),
+				off: rec.off, bytes: sizeOf(u.Entries),
+			}, r.counts)
+		}
+		return
+	}
+	if g == nil && !u.Create {
+		g = newGroup(u.Group, wire.Membership{})
+		r.groups[u.Group] = g
+		r.suspect(u.Group, &CorruptionError{File: gen.path, Key: journalKey(seq), Detail: "record of a group never created"})
+	}
+	if u.Drop {
+		g.drop(r.counts)
+		delete(r.groups, u.Group)
+		delete(r.suspects, u.Group)
+		return
+	}
+	shape := Shape{}
+	if g != nil {
+		shape = ShapeOf(g.state())
+	}
+	if err := shape.Apply(u); err != nil {
+		if g == nil || r.trusted(u.Group) && g.err == nil {
+			r.suspect(u.Group, &CorruptionError{File: gen.path, Key: journalKey(seq), Detail: err.Error()})
+		}
+		return
+	}
+	if g == nil {
+		g = newGroup(u.Group, u.Membership)
+		r.groups[u.Group] = g
+	}
+	g.apply(rec, gen.num, seq, r.counts)
+}
+
+// finish quarantines the suspects and the groups with holes.
+func (r *replay) finish() {
+	for _, id := range slices.Sorted(maps.Keys(r.groups)) {
+		g := r.groups[id]
+		if g.err == nil {
+			g.err = r.verdict(g)
+		}
+		if g.err != nil {
+			g.drop(r.counts)
+		}
+	}
+}
+
+// verdict returns why g cannot be trusted, nil when it can.
+func (r *replay) verdict(g *group) error {
+	if damage := r.suspects[g.id]; damage != nil {
+		return damage
+	}
+	if r.allSuspect != nil {
+		return r.allSuspect
+	}
+	at, is := g.hole()
+	if !is {
+		return nil
+	}
+	damage := &CorruptionError{File: r.gens[0].path, Key: "j", Groups: []wire.GroupID{g.id}}
+	if cause := cmpOr(r.causes[g.id], r.anyCause); cause != nil {
+		c := *cause
+		damage = &c
+		damage.Groups = []wire.GroupID{g.id}
+	}
+	damage.Detail = fmt.Sprintf("group %d: entry %d is missing (%s)", g.id, at, damage.Detail)
+	r.found(Corrupted{Err: damage})
+	return damage
+}
+
+func cmpOr(a, b *CorruptionError) *CorruptionError {
+	if a != nil {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,97 @@
+package quictransport
+
+import (
+	"sync"
+
+	"github.com/quic-go/quic-go"
+
+	"flotilla/raft/wire"
+)
+
+// appendLanes carry log appends: group -> lane by hash. Senders fill the outboxes, each lane's writer goroutine takes
+// all that is pending and writes it. One mutex guards both, so that a batch is taken whole or not at all.
+type appendLaneSet struct {
+	mu sync.Mutex
+	// bytes counts what waits and what is being written, in both lanes.
+	bytes int
+	lanes [appendLanes]appendLane
+}
+
+type appendLane struct {
+	box    outbox // guarded by the set's mutex
+	wake   chan struct{}
+	stream *quic.SendStream
+	stall  stallWatch
+}
+
+// laneOf spreads groups over the append lanes (Fibonacci hashing: neighbours part).
+func laneOf(g wire.GroupID) int {
+	return int(uint64(g) * 0x9e3779b97f4a7c15 >> 32 % appendLanes)
+}
+
+// sendAppends queues msgs, all of them or none. It does not block and, once the buffers have grown, allocates nothing.
+func (c *conn) sendAppends(msgs []wire.Message) error {
+	size := 0
+	for i := range msgs {
+		one := msgs[i].Size()
+		if one > maxFrame-headBytes {
+			return c.tooLarge("append", one, maxFrame-headBytes)
+		}
+		size += one
+	}
+	set := &c.appends
+	set.mu.Lock()
+	// A batch larger than the whole bound passes when nothing else waits: it could never leave otherwise.
+	if set.bytes > 0 && set.bytes+size > c.t.limits.LaneBytes {
+		set.mu.Unlock()
+		c.t.counters.lanes[laneAppend].dropped.Add(uint64(len(msgs)))
+		return c.overloaded("append lanes")
+	}
+	var touched [appendLanes]bool
+	for i := range msgs {
+		at := laneOf(msgs[i].Group)
+		box := &set.lanes[at].box
+		before := len(box.buf)
+		box.addMessage(&msgs[i])
+		set.bytes += len(box.buf) - before
+		touched[at] = true
+	}
+	set.mu.Unlock()
+	for i := range touched {
+		if touched[i] {
+			signal(set.lanes[i].wake)
+		}
+	}
+	return nil
+}
+
+// writeAppends is the writer goroutine of append lane i.
+func (c *conn) writeAppends(i int) {
+	set := &c.appends
+	lane := &set.lanes[i]
+	var out outbox // owned by this goroutine, swapped with the lane's
+	for c.await(lane.wake) {
+		set.mu.Lock()
+		out, lane.box = lane.box, out
+		set.mu.Unlock()
+		for f := range out.frames {
+			frame := out.sealed(f, c.t.cfg.Fence.Stamp())
+			if !c.write(lane.stream, &lane.stall, frame) {
+				return
+			}
+			c.t.counters.lanes[laneAppend].sent(len(frame))
+			set.mu.Lock()
+			set.bytes -= len(frame)
+			set.mu.Unlock()
+		}
+		out.reset()
+	}
+}
+
+// signal wakes the goroutine that waits on ch; one pending signal is as good as many.
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}

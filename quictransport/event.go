@@ -1,0 +1,52 @@
+package quictransport
+
+import (
+	"fmt"
+
+	"flotilla/raft/wire"
+)
+
+// EventKind is what an Event tells.
+type EventKind uint8
+
+// The events.
+const (
+	// EventConnected: a connection to Peer stands.
+	EventConnected EventKind = 1
+	// EventClosed: a connection that stood has ended; Err is a *CloseError.
+	EventClosed EventKind = 2
+	// EventRefused: a connection of an authenticated peer ended before it stood; Err says why.
+	EventRefused EventKind = 3
+	// EventDialFailed: the first failure of dialling Peer since it was last connected, or one that reads
+	// differently from the last.
+	EventDialFailed EventKind = 4
+	// EventGoodbye: Peer is stopping on purpose.
+	EventGoodbye EventKind = 5
+	// EventStale: Peer's frames are refused by the fence since its last good one; Err is an *epoch.StaleError.
+	EventStale EventKind = 6
+	// EventSmallBuffer: the system grants smaller UDP buffers than QUIC wants (D71); Err says how much and what to do.
+	EventSmallBuffer EventKind = 7
+)
+
+var eventText = [...]string{
+	EventConnected: "connected", EventClosed: "closed", EventRefused: "refused", EventDialFailed: "dial failed",
+	EventGoodbye: "goodbye", EventStale: "stale", EventSmallBuffer: "small UDP buffer",
+}
+
+// String returns the kind in words.
+func (k EventKind) String() string {
+	if int(k) < len(eventText) && eventText[k] != "" {
+		return eventText[k]
+	}
+	return fmt.Sprintf("event %d", uint8(k))
+}
+
+// Event tells operators what happened. The transport never logs.
+type Event struct {
+	Kind EventKind
+	// Peer is the node concerned; NoNode when it is unknown.
+	Peer wire.NodeID
+	// Addr is the other side's address.
+	Addr string
+	Err  error
+}

@@ -1,6 +1,12 @@
 package raft
 
-import "flotilla/raft/wire"
+import (
+	"errors"
+	"fmt"
+
+	"flotilla/raft/membership"
+	"flotilla/raft/wire"
+)
 
 // LogReader is the durable log of one group as the core reads it. The core calls it from whatever
 // goroutine calls the core; it must not block on anything but the disk. An update is visible here before
@@ -43,4 +49,70 @@ type Config struct {
 	// Applied is the index up to which the state machine has applied what it holds; entries after it are
 	// handed out again.
 	Applied wire.Index
+}
+
+// Defaults of Config, used where a field is 0.
+const (
+	DefaultElectionTicks       = 10
+	DefaultHeartbeatTicks      = 1
+	DefaultMaxAppendBytes      = 1 << 20
+	DefaultMaxInflightBytes    = 8 << 20
+	DefaultMaxInflightMessages = 256
+	DefaultMaxCommittedBytes   = 4 << 20
+	DefaultMaxUncommittedBytes = 64 << 20
+)
+
+// minElectionHeartbeats is how many heartbeats an election timeout must hold: two may be lost without an election.
+const minElectionHeartbeats = 3
+
+// withDefaults returns c with every zero limit replaced by its default.
+func (c Config) withDefaults() Config {
+	for _, d := range []struct {
+		field *int
+		value int
+	}{
+		{&c.ElectionTicks, DefaultElectionTicks},
+		{&c.HeartbeatTicks, DefaultHeartbeatTicks},
+		{&c.MaxAppendBytes, DefaultMaxAppendBytes},
+		{&c.MaxInflightBytes, DefaultMaxInflightBytes},
+		{&c.MaxInflightMessages, DefaultMaxInflightMessages},
+		{&c.MaxCommittedBytes, DefaultMaxCommittedBytes},
+		{&c.MaxUncommittedBytes, DefaultMaxUncommittedBytes},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	return c
+}
+
+// Validate reports all faults of c, joined, and changes nothing. Zero limits stand for their defaults.
+func (c Config) Validate() error {
+	full := c.withDefaults()
+	var faults []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
+	}
+	check(c.Self != wire.NoNode && c.Self <= wire.MaxNodeID, "config: node %d out of range", c.Self)
+	check(c.Log != nil, "config: no log")
+	check(full.HeartbeatTicks >= 1, "config: heartbeat of %d ticks, at least 1", c.HeartbeatTicks)
+	check(full.ElectionTicks >= minElectionHeartbeats*full.HeartbeatTicks,
+		"config: election timeout of %d ticks, at least %d times the heartbeat of %d",
+		full.ElectionTicks, minElectionHeartbeats, full.HeartbeatTicks)
+	for _, limit := range []struct {
+		name  string
+		value int
+	}{
+		{"MaxAppendBytes", full.MaxAppendBytes}, {"MaxInflightBytes", full.MaxInflightBytes},
+		{"MaxInflightMessages", full.MaxInflightMessages}, {"MaxCommittedBytes", full.MaxCommittedBytes},
+		{"MaxUncommittedBytes", full.MaxUncommittedBytes},
+	} {
+		check(limit.value >= 1, "config: %s is %d, at least 1", limit.name, limit.value)
+	}
+	if err := membership.Validate(&c.Membership); err != nil {
+		faults = append(faults, fmt.Errorf("config: %w", err))
+	}
+	return errors.Join(faults...)
 }

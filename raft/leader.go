@@ -1,0 +1,237 @@
+package raft
+
+import (
+	"cmp"
+	"slices"
+
+	"flotilla/internal/assert"
+	"flotilla/raft/progress"
+	"flotilla/raft/quorum"
+	"flotilla/raft/wire"
+)
+
+const (
+	voter   = progress.Voter
+	learner = progress.Learner
+)
+
+// leadership is what only a leader has. The zero value is nobody's.
+type leadership struct {
+	// start is the index of the empty entry that began the term; 0 when not leader. What is at or after it is of this
+	// term, so an index that a majority holds may be committed if it is not below (thesis section 3.6.2).
+	start wire.Index
+	// followers are all other members, by rising node id.
+	followers []progress.Follower
+	// uncommitted is the sum of sizes of the entries from start on that are not committed.
+	uncommitted int
+	// sinceHeartbeat counts ticks.
+	sinceHeartbeat int
+	// dirty: something may have to be sent; found out once per Ready, so that many proposals make one append.
+	dirty bool
+	// snapshots are followers that need one and whom Ready has not named yet.
+	snapshots []wire.NodeID
+	transfer  transfer
+
+	indexes []wire.Index // scratch of advanceCommit
+	rounds  []uint64     // scratch of confirmReads
+}
+
+// end forgets a leadership and keeps its scratch memory.
+func (l *leadership) end() { *l = leadership{indexes: l.indexes, rounds: l.rounds} }
+
+// follower returns what is known of n, nil if it is no member.
+func (l *leadership) follower(n wire.NodeID) *progress.Follower {
+	for i := range l.followers {
+		if l.followers[i].Node() == n {
+			return &l.followers[i]
+		}
+	}
+	return nil
+}
+
+// settle takes entries in (from, to] out of what is not committed.
+func (l *leadership) settle(log *raftLog, from, to wire.Index) {
+	for i := max(from+1, l.start); i <= to; i++ {
+		l.uncommitted -= log.tail[i-log.anchor-1].Size()
+	}
+	assert.That(l.uncommitted >= 0 && (to < log.last() || l.uncommitted == 0), "I9: sizes of uncommitted entries do not add up")
+}
+
+// takeOffice makes the winner of an election leader of the term. Its first entry is empty: once that is committed, so is
+// everything before it, and reads and changes of the membership may begin (thesis section 6.4; D34).
+func (c *Core) takeOffice() {
+	assert.That(c.role == Candidate && c.vote == c.self && c.votes.own == 0, "I1: leader without an election")
+	c.rest(Leader, c.self)
+	c.lead.start = c.log.last() + 1
+	c.enlist()
+	c.appendOwn(wire.EntryEmpty, nil)
+}
+
+// enlist brings the followers in line with the membership. What is known of those who stay is kept.
+func (c *Core) enlist() {
+	limits := progress.Limits{MaxMessages: c.cfg.MaxInflightMessages, MaxBytes: c.cfg.MaxInflightBytes}
+	add := func(list []wire.NodeID, kind progress.Kind) {
+		for _, n := range list {
+			if n == c.self {
+				continue
+			}
+			if f := c.lead.follower(n); f != nil {
+				f.SetKind(kind)
+				continue
+			}
+			next := max(c.log.last(), c.lead.start-1) + 1
+			c.lead.followers = append(c.lead.followers, progress.New(n, kind, next, limits))
+		}
+	}
+	c.lead.followers = slices.DeleteFunc(c.lead.followers, func(f progress.Follower) bool { return !c.membership.Contains(f.Node()) })
+	add(c.membership.Voters, voter)
+	add(c.membership.Learners, learner)
+	slices.SortFunc(c.lead.followers, func(a, b progress.Follower) int { return cmp.Compare(a.Node(), b.Node()) })
+	c.lead.dirty = true
+}
+
+// appendOwn appends an entry of this term to the leader's log (I3).
+func (c *Core) appendOwn(kind wire.EntryKind, data []byte) wire.Index {
+	assert.That(c.role == Leader, "I3: entry of a term this node does not lead")
+	e := wire.Entry{Term: c.term, Index: c.log.last() + 1, Kind: kind, Data: data}
+	c.log.appendOne(e)
+	c.lead.uncommitted += e.Size()
+	c.lead.dirty = true
+	return e.Index
+}
+
+// Propose appends data to the leader's log and returns where. The entry is committed if and only if an entry of this
+// term is handed out at this index later. Refusals are *wire.Error and mean that the
+// proposal will have no effect: CodeNotLeader with the leader to ask, CodeNoLeader, CodeOverloaded, CodeTooLarge.
+// data must not be written to any more.
+func (c *Core) Propose(data []byte) (wire.Index, wire.Term, error) {
+	if err := c.refusal(); err != nil {
+		return 0, 0, err
+	}
+	if len(data) > wire.MaxEntryData {
+		return 0, 0, c.deny(wire.CodeTooLarge, "proposal over the limit of an entry")
+	}
+	e := wire.Entry{Data: data}
+	if u := c.lead.uncommitted; u > 0 && u+e.Size() > c.cfg.MaxUncommittedBytes {
+		return 0, 0, c.deny(wire.CodeOverloaded, "too much is waiting to be committed")
+	}
+	return c.appendOwn(wire.EntryData, data), c.term, nil
+}
+
+// refusal says why nothing can be proposed here now, nil if something can.
+func (c *Core) refusal() error {
+	switch {
+	case c.err != nil:
+		return &wire.Error{Code: wire.CodeQuarantined, Group: c.group, Cause: c.err}
+	case c.role != Leader:
+		return c.notLeader()
+	case c.lead.transfer.to != wire.NoNode:
+		return c.deny(wire.CodeNoLeader, "leadership is being handed over")
+	}
+	return nil
+}
+
+func (c *Core) deny(code wire.Code, detail string) *wire.Error {
+	return &wire.Error{Code: code, Group: c.group, Detail: detail}
+}
+
+// notLeader is the refusal of what only a leader can do.
+func (c *Core) notLeader() *wire.Error {
+	if c.leader == wire.NoNode || c.leader == c.self {
+		return &wire.Error{Code: wire.CodeNoLeader, Group: c.group}
+	}
+	return &wire.Error{Code: wire.CodeNotLeader, Group: c.group, Leader: c.leader}
+}
+
+// meetRival: a second node claims to lead our term, which election safety rules out (F8).
+func (c *Core) meetRival(m wire.Message) error {
+	return refuse(&m, ErrTwoLeaders, "this node leads it")
+}
+
+// tickLeader is Tick for a leader.
+func (c *Core) tickLeader() {
+	for i := range c.lead.followers {
+		c.lead.followers[i].Tick()
+	}
+	// Whom no majority answers may have been replaced long ago, and whose disk hangs serves nobody (F12, D21; thesis section 6.2).
+	if !c.majorityHeard() || c.diskHangs() {
+		c.become(c.term, wire.NoNode)
+		return
+	}
+	c.tickTransfer()
+	if c.elapsed >= c.cfg.ElectionTicks {
+		c.elapsed = 0
+		c.remindSnapshots()
+	}
+	if c.lead.sinceHeartbeat++; c.lead.sinceHeartbeat >= c.cfg.HeartbeatTicks {
+		c.sendHeartbeats()
+	}
+}
+
+// majorityHeard reports whether a majority of voters was heard within an election timeout.
+func (c *Core) majorityHeard() bool {
+	heard := 0
+	for _, n := range c.membership.Voters {
+		if f := c.lead.follower(n); n == c.self || (f != nil && f.Quiet() < c.cfg.ElectionTicks) {
+			heard++
+		}
+	}
+	return heard >= quorum.Size(len(c.membership.Voters))
+}
+
+// sendHeartbeats tells everybody that the leader lives, what they may regard as committed of what they are known to hold,
+// and which read round is the latest.
+func (c *Core) sendHeartbeats() {
+	c.lead.sinceHeartbeat = 0
+	for i := range c.lead.followers {
+		f := &c.lead.followers[i]
+		m := to(f.Node(), wire.MsgHeartbeat)
+		m.Commit, m.Context = min(f.Match(), c.commit), c.reads.round
+		c.send(m)
+	}
+}
+
+// leadHeartbeatReply: a follower lives. Its reply may confirm reads, show that appends to it were lost (D22), or
+// that it does not regard as committed what it was told.
+func (c *Core) leadHeartbeatReply(m wire.Message) error {
+	f := c.lead.follower(m.From)
+	if f == nil {
+		return nil
+	}
+	if m.Context > c.reads.round {
+		return refuse(&m, ErrMalformed, "answers a read round that never was")
+	}
+	f.Heard()
+	if m.Reject && c.lead.transfer.to == m.From {
+		c.lead.transfer = transfer{} // it will not stand
+	}
+	stalled := f.Alive()
+	behind := f.State() == progress.Replicate && m.Index < min(f.Told(), f.Match())
+	if stalled || behind {
+		c.sendEmpty(f)
+	}
+	c.lead.dirty = true
+	f.AnsweredRound(m.Context)
+	c.confirmReads()
+	return nil
+}
+
+// advanceCommit commits what a majority of voters holds on disk, if the last of it is of this term (thesis section 3.6.2, figure 3.7).
+// The leader counts itself by what is durable here, no more than any other (I9).
+func (c *Core) advanceCommit() {
+	held := c.lead.indexes[:0]
+	for _, n := range c.membership.Voters {
+		switch f := c.lead.follower(n); {
+		case n == c.self:
+			held = append(held, c.log.durable)
+		case f != nil:
+			held = append(held, f.Match())
+		}
+	}
+	c.lead.indexes = held
+	assert.That(len(held) == len(c.membership.Voters), "I9: a voter is missing among the followers")
+	if i := quorum.Reached(held); i > c.commit && i >= c.lead.start {
+		c.setCommit(i)
+		c.lead.dirty = true
+	}
+}

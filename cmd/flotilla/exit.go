@@ -2,40 +2,54 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
+	"syscall"
 
+	"flotilla"
+	"flotilla/catalog"
+	"flotilla/client/protocol"
 	"flotilla/quictransport/pki"
+	"flotilla/raft/logstore"
 )
 
-// The exit codes that scripts depend on (docs/INTERFACES.md).
+// The exit codes that scripts depend on (docs/INTERFACES.md). Up to 8 they are the classes of the protocol.
 const (
 	exitOK           = 0
-	exitInternal     = 1
-	exitUsage        = 2
-	exitUnavailable  = 3 // or timed out; nothing was written
-	exitPrecondition = 4 // or not found
-	exitUnhealthy    = 5
-	exitAuth         = 6
-	exitUnknown      = 7
-	exitRefused      = 8
+	exitInternal     = int(protocol.ClassInternal)
+	exitUsage        = int(protocol.ClassUsage)
+	exitUnavailable  = int(protocol.ClassUnavailable) // or timed out; nothing was written
+	exitPrecondition = int(protocol.ClassPrecondition)
+	exitUnhealthy    = int(protocol.ClassUnhealthy)
+	exitAuth         = int(protocol.ClassAuth)
+	exitUnknown      = int(protocol.ClassOutcomeUnknown)
+	exitRefused      = int(protocol.ClassFenced)
 	exitCorrupt      = 9
 	exitRemoved      = 10
 	exitInterrupted  = 130
 )
 
-var classes = map[int]string{
-	exitInternal: "internal", exitUsage: "usage", exitUnavailable: "unavailable", exitPrecondition: "precondition",
-	exitUnhealthy: "unhealthy", exitAuth: "authentication", exitUnknown: "unknown_outcome", exitRefused: "refused",
-	exitCorrupt: "corrupt", exitRemoved: "removed", exitInterrupted: "interrupted",
+// className is a class as it stands in JSON.
+func className(code int) string {
+	switch code {
+	case exitCorrupt:
+		return "corrupt"
+	case exitRemoved:
+		return "removed"
+	case exitInterrupted:
+		return "interrupted"
+	}
+	return protocol.Class(code).String()
 }
 
 // exitError is an error that knows the process's exit code and the operator's next step.
 type exitError struct {
 	code int
+	// name is the stable name of this very error; the class's when empty.
+	name string
 	err  error
 	hint string
 }
@@ -60,12 +74,16 @@ func usagef(hint string, hintArgs ...any) func(format string, args ...any) error
 // print writes e for people, or as one JSON object for scripts.
 func (e *exitError) print(w io.Writer, asJSON bool) {
 	if asJSON {
-		_ = json.NewEncoder(w).Encode(struct {
-			Code    int    `json:"code"`
+		name := e.name
+		if name == "" {
+			name = className(e.code)
+		}
+		_ = printJSON(w, struct {
+			Code    string `json:"code"`
 			Class   string `json:"class"`
 			Message string `json:"message"`
 			Hint    string `json:"hint"`
-		}{e.code, classes[e.code], e.Error(), e.hint})
+		}{name, className(e.code), e.Error(), e.hint})
 		return
 	}
 	fmt.Fprintf(w, "flotilla: %s\n", strings.ReplaceAll(e.Error(), "\n", "\n  "))
@@ -74,21 +92,53 @@ func (e *exitError) print(w io.Writer, asJSON bool) {
 	}
 }
 
-// classify gives any error its exit code. What urfave/cli itself refuses is wrong usage.
+// classify gives any error its exit code and its next step.
 func classify(err error) *exitError {
-	var e *exitError
-	var cert *pki.Error
+	var (
+		known      *exitError
+		cert       *pki.Error
+		remote     *flotilla.Error
+		contradict *flotilla.ContradictionError
+		config     *flotilla.ConfigError
+		unsafe     *flotilla.UnsafeError
+		corrupt    *logstore.CorruptionError
+		opErr      *net.OpError
+	)
 	switch {
-	case errors.As(err, &e):
-		return e
+	case errors.As(err, &known):
+		return known
 	case errors.As(err, &cert):
 		return certificateFault(cert)
+	case errors.As(err, &contradict):
+		return &exitError{exitUsage, "contradiction", err, "a data directory that has an identity restarts from it: leave such flags away"}
+	case errors.As(err, &config), errors.Is(err, flotilla.ErrNotBorn):
+		return fail(exitUsage, err, "see: flotilla serve --help; to try it out: flotilla dev")
+	case errors.As(err, &unsafe):
+		return &exitError{exitRefused, "unsafe", err, ""}
+	case errors.Is(err, catalog.ErrInUse), errors.Is(err, logstore.ErrInUse):
+		return &exitError{exitUnavailable, "in_use", err, "stop the process that holds it, or choose another --data"}
+	case errors.Is(err, catalog.ErrNewerFormat):
+		return &exitError{exitRefused, "newer_format", err, "start it with the flotilla version that wrote it, or a newer one"}
+	case errors.As(err, &corrupt):
+		return fail(exitCorrupt, err, "look closer with: flotilla offline verify --data DIR")
+	case errors.As(err, &remote):
+		return remoteFault(err, remote)
 	case errors.Is(err, context.Canceled):
 		return fail(exitInterrupted, err, "")
 	case errors.Is(err, context.DeadlineExceeded):
-		return fail(exitUnavailable, err, "raise --timeout, or look at: flotilla status")
+		return &exitError{exitUnavailable, "timeout", err, "raise --timeout, or look at: flotilla status"}
+	case errors.Is(err, syscall.EADDRINUSE):
+		return &exitError{exitUnavailable, "port_busy", err, "another process listens there: stop it, or choose another port"}
+	case errors.As(err, &opErr):
+		return &exitError{exitUnavailable, "network", err, "check the address"}
 	}
 	return fail(exitInternal, err, "this looks like a fault of flotilla: please report it with the command line")
+}
+
+// remoteFault is what a node said, in the words of the protocol.
+func remoteFault(err error, e *flotilla.Error) *exitError {
+	p := protocol.ProblemOf(e)
+	return &exitError{p.Class.ExitCode(), p.Code, err, p.Hint}
 }
 
 // certificateFault puts the next step of a certificate's fault where the other errors have theirs.
@@ -99,5 +149,5 @@ func certificateFault(e *pki.Error) *exitError {
 	if e.Path != "" {
 		text = fmt.Errorf("%s: %w", e.Path, &bare)
 	}
-	return fail(exitAuth, text, e.Fault.Next())
+	return &exitError{exitAuth, "certificate", text, e.Fault.Next()}
 }

@@ -37,6 +37,7 @@ type settings struct {
 	args    []string
 	list    []setting
 	faults  []error
+	context *cli.Context // to resolve again
 }
 
 // envName is the rule: --node-id -> FLOTILLA_NODE_ID.
@@ -73,8 +74,17 @@ func action(fn func(ctx context.Context, s *settings) error) cli.ActionFunc {
 	}
 }
 
+// again resolves one setting anew: the file may have changed since.
+func (s *settings) again(name string) (setting, error) {
+	fresh, err := resolve(s.context)
+	if err != nil {
+		return setting{}, err
+	}
+	return fresh.find(name), nil
+}
+
 func resolve(c *cli.Context) (*settings, error) {
-	s := &settings{command: strings.TrimPrefix(c.Command.HelpName, "flotilla "), args: c.Args().Slice()}
+	s := &settings{command: strings.TrimPrefix(c.Command.HelpName, "flotilla "), args: c.Args().Slice(), context: c}
 	if err := checkArgs(s.command, c.Command.ArgsUsage, s.args); err != nil {
 		return nil, err
 	}

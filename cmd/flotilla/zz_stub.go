@@ -7,8 +7,6 @@ import (
 )
 
 func newLimitedListener(l net.Listener, n int) net.Listener { return l }
-func serveCommand(sh *shell) *cli.Command   { return &cli.Command{Name: "serve", Flags: serveFlags(), Action: action(nil)} }
-func devCommand(sh *shell) *cli.Command     { return &cli.Command{Name: "dev"} }
 func kvCommand(sh *shell) *cli.Command      { return &cli.Command{Name: "kv"} }
 func statusCommand(sh *shell) *cli.Command  { return &cli.Command{Name: "status"} }
 func groupCommand(sh *shell) *cli.Command   { return &cli.Command{Name: "group"} }

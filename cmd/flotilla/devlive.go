@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"flotilla"
+)
+
+// welcome prints what to try next.
+func (d *devCluster) welcome() {
+	fmt.Fprintf(d.sh.out, `
+%s  %d nodes, %d data groups, data in %s
+
+  in another terminal, in this directory:
+
+    flotilla kv put greeting hello
+    flotilla kv get greeting
+    flotilla kv scan greet
+    flotilla status
+    flotilla bench mixed --duration 5s
+
+  in the browser:   http://%s/
+  over HTTP:        curl -X PUT --data-binary hello http://%s/v1/kv/greeting
+  stop with Ctrl-C
+
+`, d.bold("flotilla dev"), d.size, d.groups, d.dir, d.nodes[0].http.addr(), d.nodes[0].http.addr())
+}
+
+func (d *devCluster) bold(s string) string {
+	if !d.sh.terminal {
+		return s
+	}
+	return "\x1b[1m" + s + "\x1b[0m"
+}
+
+// live waits for a signal; on a terminal it shows meanwhile how the cluster is doing, redrawn in place.
+func (d *devCluster) live(signals <-chan os.Signal) error {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	var screen liveScreen
+	for {
+		select {
+		case <-signals:
+			fmt.Fprintln(d.sh.out, "stopping")
+			return nil
+		case <-ticker.C:
+			if d.sh.terminal {
+				screen.draw(d.sh.out, d.summary(&screen))
+			}
+		}
+		for i, n := range d.nodes {
+			if err := n.host.Err(); err != nil {
+				return fmt.Errorf("node %d: %w", i+1, err)
+			}
+		}
+	}
+}
+
+// liveScreen remembers what was drawn last.
+type liveScreen struct {
+	lines   int
+	applied uint64
+	at      time.Time
+}
+
+// draw writes text over what was drawn before.
+func (s *liveScreen) draw(w io.Writer, text string) {
+	if s.lines > 0 {
+		fmt.Fprintf(w, "\x1b[%dA\x1b[J", s.lines)
+	}
+	fmt.Fprint(w, text)
+	s.lines = strings.Count(text, "\n")
+}
+
+// summary is one line for each node and one for the cluster.
+func (d *devCluster) summary(s *liveScreen) string {
+	var b strings.Builder
+	var applied uint64
+	var epoch flotilla.Epoch
+	for _, n := range d.nodes {
+		st, counters := n.host.Status(), n.host.Stats()
+		applied = max(applied, counters.Engine.CommandsApplied)
+		epoch = max(epoch, st.Epoch)
+		state := "ready"
+		if !st.Serving {
+			state = "not serving"
+		}
+		leads := 0
+		for _, g := range st.Groups {
+			if g.Leader == st.Node {
+				leads++
+			}
+		}
+		fmt.Fprintf(&b, "  node %d  %-11s leads %3d of %d groups  peers %d  disk commits %d\n",
+			st.Node, state, leads, len(st.Groups), counters.Transport.Peers, counters.Log.Commits)
+	}
+	rate := 0.0
+	if now := time.Now(); !s.at.IsZero() {
+		rate = float64(applied-min(s.applied, applied)) / now.Sub(s.at).Seconds()
+	}
+	s.applied, s.at = applied, time.Now()
+	fmt.Fprintf(&b, "  epoch %d   %.0f commands/s applied\n", epoch, rate)
+	return b.String()
+}

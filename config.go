@@ -1,0 +1,139 @@
+package flotilla
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"slices"
+	"time"
+
+	"flotilla/quictransport/pki"
+	"flotilla/raft/wire"
+
+	"github.com/quic-go/quic-go"
+)
+
+// Config says what a node is. Pass it by value; what is zero takes the default, or what the data
+// directory says.
+type Config struct {
+	// Dir is the data directory; made with mode 0700. Required.
+	Dir string
+	// NodeID is required on the first start from Dir; later it may be 0, and contradicting Dir is an error.
+	NodeID NodeID
+	// Cluster is the cluster's name as in the certificates. Default "flotilla", or what Dir says.
+	Cluster string
+
+	// Listen is the UDP address for peers and native clients. Conn, when set, is used instead and is closed
+	// by the node.
+	Listen string
+	Conn   net.PacketConn
+	// Advertise is what others dial. Default: the address in InitialCluster, else the one listened on.
+	Advertise string
+	// HTTPAddr is told to the cluster, so that clients find the node's HTTP side. May be empty.
+	HTTPAddr string
+
+	// InitialCluster is the fixed set of nodes a new cluster is born with, the same at each of them. Bootstrap is
+	// the same with this node alone. Either is needed on the first start from Dir.
+	InitialCluster map[NodeID]string
+	Bootstrap      bool
+	// Groups and Replication count when the cluster is born: the data groups 1 to Groups, each with up to
+	// Replication voters. Defaults 4 and 3.
+	Groups      int
+	Replication int
+
+	// TLS is who the node is; TLSDir (default Dir/tls) is read when it is nil.
+	TLS    *pki.Source
+	TLSDir string
+
+	// Heartbeat is the tick of the node, ElectionTimeout the shortest silence after which a leader is replaced.
+	// Defaults 100 ms and 1 s.
+	Heartbeat       time.Duration
+	ElectionTimeout time.Duration
+
+	// NewMachine makes the state machine of a data group. Required.
+	NewMachine func(GroupID) StateMachine
+	// ClientConn takes over connections that speak the client protocol, in a goroutine of their own; nil refuses them.
+	ClientConn func(*quic.Conn)
+	// Logger gets the node's events; default none. For its metrics, see package metrics.
+	Logger *slog.Logger
+}
+
+// Defaults and limits of a Config, with the reason of each.
+const (
+	defaultCluster     = "flotilla"
+	defaultListen      = "127.0.0.1:7400" // loopback: nothing is exposed that nobody asked for
+	defaultGroups      = 4                // twice the cores of a small machine
+	defaultReplication = 3
+	defaultHeartbeat   = 100 * time.Millisecond
+	defaultElection    = time.Second
+
+	maxGroups   = 10_000 // tested up to here
+	maxNodes    = 64     // tested up to here
+	maxReplicas = 9      // larger quorums only cost
+	// minElectionBeats keeps one lost heartbeat from costing a leadership.
+	minElectionBeats = 3
+	minHeartbeat     = time.Millisecond
+	maxElection      = time.Hour
+)
+
+// Validate reports everything that is wrong with c by itself, joined, and changes nothing. What contradicts
+// the data directory is found by Open.
+func (c Config) Validate() error {
+	var errs []error
+	fault := func(wrong bool, format string, args ...any) {
+		if wrong {
+			errs = append(errs, &ConfigError{Text: fmt.Sprintf(format, args...)})
+		}
+	}
+	d := c.populated()
+	fault(c.Dir == "", "no data directory: set Dir")
+	fault(c.NodeID > wire.MaxNodeID, "node id %d: 1 to 2^63-1", c.NodeID)
+	if err := pki.ValidateCluster(d.Cluster); err != nil {
+		fault(true, "%v", err)
+	}
+	fault(c.NewMachine == nil, "no state machines: set NewMachine")
+	fault(c.Bootstrap && len(c.InitialCluster) > 0, "a cluster is born by bootstrap or by an initial cluster, not both")
+	fault(len(c.InitialCluster) > maxNodes, "%d nodes, %d at most", len(c.InitialCluster), maxNodes)
+	seen := map[string]NodeID{}
+	for _, id := range slices.Sorted(maps.Keys(c.InitialCluster)) {
+		addr := c.InitialCluster[id]
+		fault(id == wire.NoNode || id > wire.MaxNodeID, "initial cluster: node id %d: 1 to 2^63-1", id)
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			fault(true, "initial cluster: node %d: %q is not HOST:PORT", id, addr)
+		}
+		fault(seen[addr] != 0, "initial cluster: nodes %d and %d share the address %s", seen[addr], id, addr)
+		seen[addr] = id
+	}
+	fault(c.Groups < 0 || c.Groups > maxGroups, "%d groups: 1 to %d", c.Groups, maxGroups)
+	fault(c.Replication < 0 || c.Replication > maxReplicas, "replication %d: 1 to %d", c.Replication, maxReplicas)
+	fault(d.Heartbeat < minHeartbeat, "heartbeat %v: %v at least", d.Heartbeat, minHeartbeat)
+	fault(d.ElectionTimeout < minElectionBeats*d.Heartbeat || d.ElectionTimeout > maxElection,
+		"election timeout %v: at least %d heartbeats (%v), at most %v", d.ElectionTimeout, minElectionBeats,
+		minElectionBeats*d.Heartbeat, maxElection)
+	return errors.Join(errs...)
+}
+
+// populated returns c with the defaults that do not depend on the data directory. Cluster, Groups and
+// Replication stay as given in the catalog's check, so that silence contradicts nothing.
+func (c Config) populated() Config {
+	c.Cluster = orDefault(c.Cluster, defaultCluster)
+	c.Listen = orDefault(c.Listen, defaultListen)
+	c.Groups = orDefault(c.Groups, defaultGroups)
+	c.Replication = orDefault(c.Replication, defaultReplication)
+	c.Heartbeat = orDefault(c.Heartbeat, defaultHeartbeat)
+	c.ElectionTimeout = orDefault(c.ElectionTimeout, defaultElection)
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func orDefault[T comparable](v, fallback T) T {
+	var zero T
+	if v == zero {
+		return fallback
+	}
+	return v
+}

@@ -1,0 +1,146 @@
+package flotilla
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"flotilla/catalog"
+	"flotilla/epoch"
+	"flotilla/quictransport"
+	"flotilla/quictransport/pki"
+	"flotilla/raft/logstore"
+	"flotilla/raft/multiraft"
+	"flotilla/raft/wire"
+)
+
+// The ports of the engine and what fills them.
+var (
+	_ multiraft.Transport    = (*quictransport.Transport)(nil)
+	_ multiraft.LogStore     = (*logstore.Store)(nil)
+	_ multiraft.StateMachine = (*metadata)(nil)
+	_ quictransport.Handler  = (*multiraft.Engine)(nil)
+)
+
+// errClosed is why what a host has under way ends when it is closed.
+var errClosed = errors.New("node closed")
+
+// Host is one running node. All methods are safe for concurrent use.
+type Host struct {
+	cfg      Config
+	log      *slog.Logger
+	identity catalog.Identity
+	start    wire.Incarnation
+	tls      *pki.Source
+
+	catalog   *catalog.Catalog
+	meta      *metadata
+	fence     *epoch.Holder
+	store     *logstore.Store
+	transport *quictransport.Transport
+	engine    *multiraft.Engine
+
+	// life ends, with the reason, when the node closes; tasks are the goroutines that Close joins.
+	life  context.Context
+	end   context.CancelCauseFunc
+	tasks sync.WaitGroup
+
+	ready   chan struct{}
+	closing atomic.Bool
+	// proposals made here, by outcome (N7).
+	applied, notApplied, unknown atomic.Uint64
+	failure                      failure
+
+	// opened are the steps of Open that were taken; owner: whoever runs closer.
+	opened []step
+	closer sync.Once
+	closed error
+}
+
+// failure is the first reason why a node cannot go on.
+type failure struct {
+	once sync.Once
+	done chan struct{}
+	err  error // valid after done
+}
+
+func (f *failure) set(err error) {
+	f.once.Do(func() {
+		f.err = err
+		close(f.done)
+	})
+}
+
+// NodeID is this node.
+func (h *Host) NodeID() NodeID { return h.identity.NodeID }
+
+// Epoch is the epoch this node has applied.
+func (h *Host) Epoch() Epoch { return h.fence.Applied() }
+
+// Administrable returns nil when this node may act for the whole cluster, else *epoch.BehindError (P26).
+func (h *Host) Administrable() error { return h.fence.Administrable() }
+
+// Addr is the UDP address the node listens on, with its real port.
+func (h *Host) Addr() string { return h.cfg.Listen }
+
+// Ready is closed when this node serves: group 0 has applied an entry of the present leader's term here (P13)
+// and the cluster knows this data directory.
+func (h *Host) Ready() <-chan struct{} { return h.ready }
+
+// Serving reports whether the node is ready, not closing and not failed.
+func (h *Host) Serving() bool {
+	select {
+	case <-h.ready:
+	default:
+		return false
+	}
+	select {
+	case <-h.failure.done:
+		return false
+	default:
+		return !h.closing.Load()
+	}
+}
+
+// Failed is closed when the node cannot go on: its log is fenced after a failed commit, or the cluster
+// refuses its data directory. Err says which.
+func (h *Host) Failed() <-chan struct{} { return h.failure.done }
+
+// Err returns why the node failed, nil while it has not.
+func (h *Host) Err() error {
+	select {
+	case <-h.failure.done:
+		return h.failure.err
+	default:
+		return nil
+	}
+}
+
+// task runs fn in a goroutine that Close joins.
+func (h *Host) task(fn func()) { h.tasks.Go(fn) }
+
+// watch waits for the engine's failure.
+func (h *Host) watch() {
+	select {
+	case <-h.engine.Failed():
+		h.failure.set(h.engine.Err())
+	case <-h.life.Done():
+	}
+}
+
+// settle registers this data directory with the cluster, then waits for the readiness latch.
+func (h *Host) settle() {
+	if err := h.register(); err != nil {
+		if h.life.Err() == nil {
+			h.failure.set(err)
+		}
+		return
+	}
+	select {
+	case <-h.engine.Ready():
+		close(h.ready)
+	case <-h.life.Done():
+	}
+}

@@ -1,0 +1,174 @@
+package flotilla
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"flotilla/birth"
+	"flotilla/catalog"
+	"flotilla/epoch"
+	"flotilla/quictransport"
+	"flotilla/quictransport/pki"
+	"flotilla/raft/logstore"
+	"flotilla/raft/multiraft"
+	"flotilla/raft/wire"
+)
+
+// step is one stage of Open. When a later one fails, and when the node stops, the steps taken are undone last first:
+// close with courtesy, kill without. A nil close has nothing to undo, a nil kill is the same as close.
+type step struct {
+	name        string
+	open        func(*Host, context.Context) error
+	close, kill func(*Host, context.Context) error
+}
+
+// steps take a node from a Config to a running engine. Before the log there is the catalog, because its lock is
+// the directory's; the catalog's one transaction of birth comes after the log's, so that whoever finds a catalog
+// that knows its node also finds the logs of its groups, or something was lost.
+func steps() []step {
+	return []step{
+		{name: "data directory", open: (*Host).openDir},
+		{name: "catalog", open: (*Host).openCatalog, close: (*Host).closeCatalog},
+		{name: "identity", open: (*Host).identify},
+		{name: "log", open: (*Host).openLog, close: (*Host).closeLog},
+		{name: "birth", open: (*Host).bear},
+		{name: "incarnation", open: (*Host).incarnate},
+		{name: "transport", open: (*Host).openTransport, close: (*Host).closeTransport, kill: (*Host).killTransport},
+		{name: "engine", open: (*Host).openEngine, close: (*Host).closeEngine, kill: (*Host).killEngine},
+		{name: "traffic", open: (*Host).startUp, close: (*Host).join},
+	}
+}
+
+// Open starts a node and returns while it is still finding its cluster: wait for Ready. When Open fails it has
+// undone what it began, and Conn, if given, is closed.
+func Open(ctx context.Context, cfg Config) (*Host, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, errors.Join(err, closeConn(cfg.Conn))
+	}
+	h := &Host{cfg: cfg, ready: make(chan struct{}), failure: failure{done: make(chan struct{})}}
+	h.log = cfg.populated().Logger
+	h.life, h.end = context.WithCancelCause(context.WithoutCancel(ctx))
+	for _, s := range steps() {
+		err := context.Cause(ctx)
+		if err == nil {
+			err = s.open(h, ctx)
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("open node in %s: %s: %w", cfg.Dir, s.name, err), h.Kill(), closeConn(h.cfg.Conn))
+		}
+		h.opened = append(h.opened, s)
+	}
+	return h, nil
+}
+
+func closeConn(c net.PacketConn) error {
+	if c == nil {
+		return nil
+	}
+	return c.Close()
+}
+
+func (h *Host) openDir(context.Context) error { return os.MkdirAll(h.cfg.Dir, 0o700) }
+
+func (h *Host) openCatalog(context.Context) (err error) {
+	h.catalog, err = catalog.Open(filepath.Join(h.cfg.Dir, "catalog.db"), catalog.Options{})
+	return err
+}
+
+func (h *Host) closeCatalog(context.Context) error { return h.catalog.Close() }
+
+func (h *Host) openLog(context.Context) (err error) {
+	h.store, err = logstore.Open(logstore.Options{Dir: filepath.Join(h.cfg.Dir, "log"), Events: h.logEvent})
+	return err
+}
+
+func (h *Host) closeLog(context.Context) error { return h.store.Close() }
+
+func (h *Host) incarnate(context.Context) (err error) {
+	h.fence = epoch.NewHolder(h.catalog.View().Epoch)
+	h.start, err = h.catalog.NextIncarnation()
+	return err
+}
+
+func (h *Host) openTransport(context.Context) (err error) {
+	if h.cfg.Conn == nil {
+		if h.cfg.Conn, err = net.ListenPacket("udp", h.cfg.Listen); err != nil {
+			return err
+		}
+	}
+	h.cfg.Listen = h.cfg.Conn.LocalAddr().String()
+	h.meta = &metadata{host: h}
+	resetKey, err := birth.ResetKey(h.tls.Current())
+	if err != nil {
+		return err
+	}
+	h.transport, err = quictransport.New(quictransport.Config{
+		Cluster: h.identity.ClusterID, ClusterName: h.identity.ClusterName, Self: h.identity.NodeID,
+		Incarnation: h.start, Generation: h.identity.Generation, Conn: h.cfg.Conn, TLS: h.tls, Fence: h.fence,
+		ClientConn: h.cfg.ClientConn, Generations: h.meta.generation, ResetKey: resetKey, Events: h.transportEvent,
+	})
+	if err == nil {
+		h.cfg.Conn = nil // the transport's now
+	}
+	return err
+}
+
+func (h *Host) closeTransport(ctx context.Context) error { return h.transport.Close(ctx) }
+
+func (h *Host) killTransport(context.Context) error { h.transport.Kill(); return nil }
+
+// openEngine makes the engine and gives it every group whose log lives here.
+func (h *Host) openEngine(ctx context.Context) (err error) {
+	h.engine, err = multiraft.New(multiraft.Config{
+		Self: h.identity.NodeID, Heartbeat: h.cfg.Heartbeat, ElectionTimeout: h.cfg.ElectionTimeout,
+		// Every start of every node draws differently, or read requests of an earlier life could be answered.
+		Seed: uint64(h.identity.Generation) ^ uint64(h.start)*0x9e3779b97f4a7c15,
+		Log:  h.store, Transport: h.transport, EpochBump: func(t Term) []byte { return catalog.EpochBump{Term: t}.Append(nil) }, Events: h.engineEvent,
+	})
+	if err != nil {
+		return err
+	}
+	for _, g := range h.store.Groups() {
+		c := multiraft.GroupConfig{ID: g.Group, Machine: h.meta, Applied: h.catalog.View().Applied}
+		if g.Group != wire.MetadataGroup {
+			c.Machine, c.Applied = h.cfg.NewMachine(g.Group), 0
+		}
+		if err := h.engine.AddGroup(c); err != nil {
+			return errors.Join(fmt.Errorf("add group %d: %w", g.Group, err), h.closeEngine(ctx))
+		}
+	}
+	return nil
+}
+
+func (h *Host) closeEngine(ctx context.Context) error { return h.engine.Close(ctx) }
+
+func (h *Host) killEngine(context.Context) error { h.engine.Kill(); return nil }
+
+func (h *Host) startUp(context.Context) error {
+	h.meta.dialPeers()
+	h.engine.Start()
+	if err := h.transport.Start(h.engine); err != nil {
+		return err
+	}
+	h.task(h.watch)
+	h.task(h.settle)
+	return nil
+}
+
+func (h *Host) join(context.Context) error {
+	h.tasks.Wait()
+	return nil
+}
+
+// source returns who the node is according to its certificates.
+func (h *Host) source(cluster string) (*pki.Source, error) {
+	if h.cfg.TLS != nil {
+		return h.cfg.TLS, nil
+	}
+	dir := orDefault(h.cfg.TLSDir, filepath.Join(h.cfg.Dir, "tls"))
+	return pki.OpenNode(dir, cluster, h.cfg.NodeID)
+}

@@ -107,11 +107,10 @@ func openFile(path string, timeout time.Duration, a access) (*bbolt.DB, error) {
 	if err == nil {
 		return db, nil
 	}
-	if file != nil {
-		_ = file.Close() // releases the lock where bbolt gave up by a panic; closed already otherwise
-	}
 	var corrupt *CorruptionError
 	switch {
+	case file != nil && errors.As(err, &corrupt): // bbolt gave up by a panic and has closed nothing
+		return nil, errors.Join(corrupt, unlock(file), file.Close())
 	case errors.Is(err, bbolterrors.ErrTimeout):
 		return nil, &InUseError{Path: path, PID: holderOf(path)}
 	case errors.As(err, &corrupt):

@@ -31,3 +31,7 @@ func holderOf(path string) int {
 	}
 	return 0
 }
+
+// unlock releases bbolt's lock on f. Closing f is not enough where bbolt panicked while opening: the map it
+// leaves behind keeps the file open, and the lock with it, for as long as the process lives.
+func unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

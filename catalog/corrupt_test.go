@@ -1,0 +1,311 @@
+package catalog
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.etcd.io/bbolt"
+
+	"flotilla/raft/wire"
+)
+
+// fileOf returns the bytes of a catalog with some history, and what it holds.
+func fileOf(t *testing.T) ([]byte, *Snapshot) {
+	t.Helper()
+	c, path := born(t)
+	_, err := c.NextIncarnation()
+	must(t, err)
+	apply(t, c, 1, EpochBump{1}, RegisterNode{ID: 2, Generation: 5, Addr: "a:1"})
+	must(t, c.Close())
+	b, err := os.ReadFile(path)
+	must(t, err)
+	return b, c.View()
+}
+
+// corrupt reports whether err is a *CorruptionError that names its file.
+func corrupt(err error) bool {
+	var bad *CorruptionError
+	return errors.As(err, &bad) && bad.File != ""
+}
+
+// P30, D12, reliability "bit rot": any flipped bit is found, or lies where nothing is. It never kills the process,
+// and never yields another state, an earlier one included.
+func TestFlippedBits(t *testing.T) {
+	file, want := fileOf(t)
+	rng := rand.New(rand.NewPCG(1, 2))
+	found, tries := 0, 0
+	try := func(off int, bit byte) {
+		tries++
+		image := bytes.Clone(file)
+		image[off] ^= bit
+		got, err := opened(t, image)
+		switch {
+		case corrupt(err):
+			found++
+		case err != nil:
+			t.Errorf("byte %d bit %02x: %v", off, bit, err)
+		case !cmp.Equal(got, want):
+			t.Errorf("byte %d bit %02x: %s", off, bit, cmp.Diff(want, got))
+		}
+	}
+	for off := 0; off < metaPageCount*4096; off += 4096 { // every bit of both metas' heads
+		for i := range metaOffset + metaSize {
+			for bit := range 8 {
+				try(off+i, 1<<bit)
+			}
+		}
+	}
+	for page := metaPageCount * 4096; page < len(file); page += 4096 { // and of what bbolt trusts without looking
+		for i := range 64 {
+			try(page+i, 1<<rng.IntN(8))
+		}
+	}
+	for range 500 {
+		try(rng.IntN(len(file)), 1<<rng.IntN(8))
+	}
+	if found < 1000 {
+		t.Errorf("only %d of %d flips were found: this test looks at the wrong bytes", found, tries)
+	}
+	t.Logf("%d flips, %d found, the others harmless", tries, found)
+}
+
+// D26: a file cut anywhere is refused, not mapped; the empty one too, for it once had an identity (F46).
+func TestTruncated(t *testing.T) {
+	file, want := fileOf(t)
+	for n := 0; n < len(file); n += 512 {
+		got, err := opened(t, file[:n])
+		if err == nil && cmp.Equal(got, want) {
+			continue // what was cut off was not in use
+		}
+		if !corrupt(err) {
+			t.Errorf("%d of %d bytes: %v", n, len(file), err)
+		}
+		if n < 4*4096 && err == nil {
+			t.Errorf("%d of %d bytes: opened", n, len(file))
+		}
+	}
+}
+
+func TestGarbage(t *testing.T) {
+	noise := make([]byte, 64<<10)
+	rng := rand.New(rand.NewPCG(3, 4))
+	for i := range noise {
+		noise[i] = byte(rng.Uint32())
+	}
+	for name, image := range map[string][]byte{
+		"noise": noise, "zeros": make([]byte, 64<<10), "text": []byte(strings.Repeat("hello\n", 9000)), "one byte": {1},
+	} {
+		if _, err := opened(t, image); !corrupt(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	dir := t.TempDir()
+	if _, err := Open(dir, Options{}); err == nil {
+		t.Error("a directory was opened")
+	}
+}
+
+// edit changes the bucket of the catalog in file and returns the new file.
+func edit(t *testing.T, file []byte, change func(*bbolt.Bucket)) []byte {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "catalog.db")
+	must(t, os.WriteFile(path, file, 0o600))
+	db, err := bbolt.Open(path, 0o600, nil)
+	must(t, err)
+	must(t, db.Update(func(tx *bbolt.Tx) error {
+		change(tx.Bucket(bucketName))
+		return nil
+	}))
+	must(t, db.Close())
+	b, err := os.ReadFile(path)
+	must(t, err)
+	return b
+}
+
+// Records that are each good, and yet not those that were written together, are found by the seal.
+func TestRecordsOfDifferentTimes(t *testing.T) {
+	file, s := fileOf(t)
+	older := *s
+	older.Applied, older.Epoch, older.EpochTerm = 0, 0, 0
+	for name, change := range map[string]func(*bbolt.Bucket){
+		"older progress": func(b *bbolt.Bucket) {
+			must(t, b.Put([]byte(keyProgress), frame(keyProgress, appendProgress(nil, &older))))
+		},
+		"lost identity":    func(b *bbolt.Bucket) { must(t, b.Delete([]byte(keyIdentity))) },
+		"lost seal":        func(b *bbolt.Bucket) { must(t, b.Delete([]byte(keySeal))) },
+		"record of others": func(b *bbolt.Bucket) { must(t, b.Put([]byte("extra"), frame("extra", nil))) },
+		"swapped":          func(b *bbolt.Bucket) { must(t, b.Put([]byte(keyNode), b.Get([]byte(keySettings)))) },
+		"short record":     func(b *bbolt.Bucket) { must(t, b.Put([]byte(keyNode), []byte{1, 2, 3})) },
+	} {
+		if _, err := opened(t, edit(t, file, change)); !corrupt(err) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// All of it gone must not look like a new node (F46).
+	if _, err := opened(t, edit(t, file, func(b *bbolt.Bucket) {
+		must(t, b.ForEach(func(k, _ []byte) error { return b.Delete(bytes.Clone(k)) }))
+	})); !corrupt(err) {
+		t.Errorf("emptied: %v", err)
+	}
+}
+
+// Records with good checksums that make no sense are refused: the inside trusts what was opened.
+func TestStateValidatedAtOpen(t *testing.T) {
+	_, s := fileOf(t)
+	for name, damage := range map[string]func(*Snapshot){
+		"routing to nowhere": func(s *Snapshot) { s.Routing.Shards[3] = 77 },
+		"node 0":             func(s *Snapshot) { s.Identity.NodeID = 0 },
+		"no generation":      func(s *Snapshot) { s.Identity.Generation = 0 },
+		"topology version 0": func(s *Snapshot) { s.Topology.Version = 0 },
+	} {
+		bad := *s
+		damage(&bad)
+		var want *CorruptionError
+		if _, err := parseState(stateRecords(&bad)); !errors.As(err, &want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// P30: a newer format is refused by name, with what to do, whatever its other records are; the file is not touched.
+func TestNewerFormatRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "catalog.db")
+	future := append(ledger[:len(ledger):len(ledger)], format{name: "of the future", migrate: func(r records) (records, error) { return r, nil }})
+	c, err := Open(path, Options{formats: future})
+	must(t, err)
+	must(t, c.Close())
+	before, err := os.ReadFile(path)
+	must(t, err)
+	for range 2 {
+		_, err = Open(path, Options{})
+		var format *FormatError
+		if !errors.Is(err, ErrNewerFormat) || !errors.As(err, &format) || format.Found != uint64(len(ledger)+1) || format.Known != uint64(len(ledger)) {
+			t.Fatalf("got %v", err)
+		}
+		if s := err.Error(); !strings.Contains(s, path) || !strings.Contains(s, "start the newer version") {
+			t.Errorf("the error is %q", s)
+		}
+	}
+	after, err := os.ReadFile(path)
+	must(t, err)
+	if !bytes.Equal(before, after) {
+		t.Error("a file of a newer format was written to")
+	}
+}
+
+// P30: an older format is migrated step by step in one transaction; killed in it, it is migrated again.
+func TestOlderFormatMigrated(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "catalog.db")
+	c, err := Open(path, Options{})
+	must(t, err)
+	must(t, c.Bootstrap(someBirth()))
+	want := *c.View()
+	must(t, c.Close())
+
+	clone := func(r records) records {
+		out := records{}
+		for k, v := range r {
+			out[k] = v
+		}
+		return out
+	}
+	var steps []string
+	newer := append(ledger[:len(ledger):len(ledger)],
+		format{name: "counts incarnations twice", migrate: func(r records) (records, error) {
+			steps = append(steps, "second")
+			r = clone(r)
+			r[keyNode] = wire.AppendUint(wire.AppendArray(nil, 1), 40)
+			return r, nil
+		}},
+		format{name: "adds two", migrate: func(r records) (records, error) {
+			steps = append(steps, "third")
+			rd := wire.NewReader(r[keyNode])
+			rd.Array(1)
+			r = clone(r)
+			r[keyNode] = wire.AppendUint(wire.AppendArray(nil, 1), rd.Uint()+2)
+			return r, nil
+		}},
+	)
+	killed := errors.New("killed")
+	if _, err := Open(path, Options{formats: newer, beforeCommit: func() error { return killed }}); !errors.Is(err, killed) {
+		t.Fatalf("got %v", err)
+	}
+	steps = nil
+	c, err = Open(path, Options{formats: newer})
+	must(t, err)
+	want.Format, want.Incarnation = 3, 42
+	if diff := cmp.Diff(&want, c.View()); diff != "" || strings.Join(steps, " ") != "second third" {
+		t.Errorf("steps %v %s", steps, diff)
+	}
+	must(t, c.Close())
+	steps = nil
+	c, err = Open(path, Options{formats: newer}) // once is enough
+	must(t, err)
+	must(t, c.Close())
+	if len(steps) != 0 {
+		t.Errorf("migrated again: %v", steps)
+	}
+}
+
+// The ledger grows at its end only. This test is edited when a format is added, never otherwise.
+func TestLedger(t *testing.T) {
+	if len(ledger) != 1 || ledger[0].migrate != nil {
+		t.Fatalf("%d formats", len(ledger))
+	}
+	// The bytes of format 1: who changes them breaks the files that are out there (D81, D82).
+	s := someBirth().snapshotForTest()
+	for key, want := range map[string]string{
+		keyFormat: "\x01", keyNode: "\x91\x02", keySettings: "\x92\x02\x03", keyProgress: "\x93\x04\x05\x06",
+		keyIdentity: "\x94\xc4\x10\x01\x02\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xa8flotilla\x01\xcd\xfe\xed",
+		keyTopology: "\x92\x01\x93\x95\x01\xae127.0.0.1:7401\xa0\x00\x01\x95\x02\xae127.0.0.1:7402\xa0\x00\x01\x95\x03\xae127.0.0.1:7403\xa0\x00\x01",
+		keyGroups:   "\x93\x93\x00\x93\x01\x02\x03\x90\x93\x01\x93\x01\x02\x03\x90\x93\x02\x93\x01\x02\x03\x90",
+		keyRouting:  "\x92\x01\xdc\x04\x00" + strings.Repeat("\x01\x02", wire.Shards/2),
+	} {
+		if got := string(stateRecords(&s)[key]); got != want {
+			t.Errorf("%s: got %q, want %q", key, got, want)
+		}
+	}
+	if got := frame("node", []byte("\x91\x02")); binary.BigEndian.Uint32(got) != checksum("node", []byte("\x91\x02")) || len(got) != 6 {
+		t.Errorf("frame % x", got)
+	}
+}
+
+func (b Birth) snapshotForTest() Snapshot {
+	s := b.snapshot()
+	s.Format, s.Incarnation, s.Epoch, s.EpochTerm, s.Applied = 1, 2, 4, 5, 6
+	return s
+}
+
+func TestInspect(t *testing.T) {
+	c, path := born(t)
+	if _, err := Inspect(path, 10*time.Millisecond); !errors.Is(err, ErrInUse) {
+		t.Errorf("while it is in use: %v", err)
+	}
+	must(t, c.Close())
+	before, err := os.ReadFile(path)
+	must(t, err)
+	s, err := Inspect(path, time.Second)
+	if err != nil || !cmp.Equal(s, c.View()) {
+		t.Errorf("%v %s", err, cmp.Diff(c.View(), s))
+	}
+	after, err := os.ReadFile(path)
+	must(t, err)
+	if !bytes.Equal(before, after) {
+		t.Error("inspecting wrote to the file")
+	}
+	missing := filepath.Join(t.TempDir(), "catalog.db")
+	if _, err := Inspect(missing, time.Second); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(missing); err == nil {
+		t.Error("inspecting made a file")
+	}
+}

@@ -1,0 +1,195 @@
+package flotilla_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"flotilla"
+	"flotilla/catalog"
+	"flotilla/quictransport/pki"
+)
+
+// TestRestartContradictions: a directory that has an identity restarts from it; each flag that contradicts it is an
+// error that names both sides, and nothing is changed by the attempt (P33).
+func TestRestartContradictions(t *testing.T) {
+	c := newCluster(t, 3)
+	c.open(1)
+	c.close(1)
+	born := c.config(1)
+	for name, tc := range map[string]struct {
+		change  func(*flotilla.Config)
+		setting string // "" for no contradiction
+	}{
+		"same flags":         {func(*flotilla.Config) {}, ""},
+		"no flags":           {func(cfg *flotilla.Config) { *cfg = silent(*cfg) }, ""},
+		"node-id":            {func(cfg *flotilla.Config) { cfg.NodeID = 2 }, "node-id"},
+		"cluster":            {func(cfg *flotilla.Config) { cfg.Cluster = "other" }, "cluster"},
+		"groups":             {func(cfg *flotilla.Config) { cfg.Groups = 3 }, "groups"},
+		"replication":        {func(cfg *flotilla.Config) { cfg.Replication = 1 }, "replication"},
+		"advertise":          {func(cfg *flotilla.Config) { cfg.Advertise = "127.0.0.1:1" }, "advertise"},
+		"bootstrap":          {func(cfg *flotilla.Config) { cfg.InitialCluster, cfg.Bootstrap = nil, true }, "bootstrap"},
+		"initial-cluster":    {func(cfg *flotilla.Config) { cfg.InitialCluster = without(c.addrs, 3) }, "initial-cluster"},
+		"address in cluster": {func(cfg *flotilla.Config) { cfg.InitialCluster = moved(c.addrs) }, "initial-cluster"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := born
+			tc.change(&cfg)
+			h, err := flotilla.Open(t.Context(), cfg)
+			if err == nil {
+				check(t, h.Kill())
+			}
+			var contradiction *flotilla.ContradictionError
+			switch {
+			case tc.setting == "" && err != nil:
+				t.Fatalf("open: %v", err)
+			case tc.setting == "":
+			case !errors.As(err, &contradiction) || contradiction.Setting != tc.setting:
+				t.Fatalf("open: %v, want a contradiction of %s", err, tc.setting)
+			case contradiction.Given == contradiction.Have || contradiction.Next == "":
+				t.Fatalf("contradiction %+v does not say enough", contradiction)
+			}
+		})
+	}
+	again := c.open(1)
+	if again.NodeID() != 1 || again.Status().Cluster != "test" {
+		t.Fatalf("after all attempts the node is %d of %s", again.NodeID(), again.Status().Cluster)
+	}
+}
+
+// silent is what an operator who gives no flags asks for.
+func silent(cfg flotilla.Config) flotilla.Config {
+	return flotilla.Config{Dir: cfg.Dir, Listen: cfg.Listen, TLS: cfg.TLS, NewMachine: cfg.NewMachine}
+}
+
+func without(addrs map[flotilla.NodeID]string, id flotilla.NodeID) map[flotilla.NodeID]string {
+	out := map[flotilla.NodeID]string{}
+	for k, v := range addrs {
+		if k != id {
+			out[k] = v
+		}
+	}
+	return out
+}
+
+func moved(addrs map[flotilla.NodeID]string) map[flotilla.NodeID]string {
+	out := without(addrs, 3)
+	out[3] = "127.0.0.1:1"
+	return out
+}
+
+// TestBirthList: a changed certificate authority changes the derived cluster id, and the list given at birth must still
+// be accepted on a restart.
+func TestRestartAfterNewAuthority(t *testing.T) {
+	c := newCluster(t, 1)
+	c.open(1)
+	c.close(1)
+	ca, err := pki.CreateCA("test")
+	check(t, err)
+	c.ca = ca
+	c.open(1)
+	c.await(1)
+}
+
+// TestFirstStartNeeds: what a first start cannot do without.
+func TestFirstStartNeeds(t *testing.T) {
+	c := newCluster(t, 1)
+	for name, tc := range map[string]struct {
+		change func(*flotilla.Config)
+		want   string
+	}{
+		"a birth":        {func(cfg *flotilla.Config) { cfg.InitialCluster = nil }, flotilla.ErrNotBorn.Error()},
+		"an id":          {func(cfg *flotilla.Config) { cfg.NodeID = 0 }, "no node id"},
+		"one birth":      {func(cfg *flotilla.Config) { cfg.Bootstrap = true }, "not both"},
+		"to be listed":   {func(cfg *flotilla.Config) { cfg.InitialCluster = map[flotilla.NodeID]string{2: "a:1"} }, "not in the initial cluster"},
+		"one address":    {func(cfg *flotilla.Config) { cfg.Advertise = "127.0.0.1:1" }, "it advertises"},
+		"own address":    {func(cfg *flotilla.Config) { cfg.InitialCluster = map[flotilla.NodeID]string{1: "a:1", 2: "a:1"} }, "share the address"},
+		"machines":       {func(cfg *flotilla.Config) { cfg.NewMachine = nil }, "no state machines"},
+		"its own name":   {func(cfg *flotilla.Config) { cfg.TLS = c.source(2) }, "the certificate names"},
+		"certificates":   {func(cfg *flotilla.Config) { cfg.TLS = nil }, "ca.crt"},
+		"sane elections": {func(cfg *flotilla.Config) { cfg.ElectionTimeout = cfg.Heartbeat }, "election timeout"},
+		"few groups":     {func(cfg *flotilla.Config) { cfg.Groups = 20_000 }, "20000 groups"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := c.config(1)
+			tc.change(&cfg)
+			h, err := flotilla.Open(t.Context(), cfg)
+			if err == nil {
+				check(t, h.Kill())
+			}
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Fatalf("open: %v, want %q", err, tc.want)
+			}
+		})
+	}
+	c.open(1) // nothing was left behind
+	c.await(1)
+}
+
+// TestDirectoryInUse: a second node on the same directory is told who holds it, and the first goes on (P8).
+func TestDirectoryInUse(t *testing.T) {
+	c := newCluster(t, 1)
+	c.openAll()
+	cfg := c.config(1)
+	cfg.Listen = "127.0.0.1:0"
+	if _, err := flotilla.Open(t.Context(), cfg); !errors.Is(err, catalog.ErrInUse) {
+		t.Fatalf("second open: %v, want catalog.ErrInUse", err)
+	}
+	add(t, c.hosts[1], 1, 1)
+}
+
+// TestLostFiles: a directory that lost a part of itself is refused, as an empty log could vote twice (D17).
+func TestLostFiles(t *testing.T) {
+	for _, lost := range []string{"log", "catalog.db"} {
+		t.Run(lost, func(t *testing.T) {
+			c := newCluster(t, 1)
+			c.openAll()
+			add(t, c.hosts[1], 1, 1)
+			c.close(1)
+			cfg := c.config(1)
+			check(t, os.RemoveAll(filepath.Join(cfg.Dir, lost)))
+			_, err := flotilla.Open(t.Context(), cfg)
+			var unsafe *flotilla.UnsafeError
+			if !errors.As(err, &unsafe) {
+				t.Fatalf("open without %s: %v, want *UnsafeError", lost, err)
+			}
+		})
+	}
+}
+
+// TestWipedNodeIsRefused: a node that lost its disk and is started again with the same list does not vote under its
+// old identity: the cluster knows its generation (N8, D17).
+func TestWipedNodeIsRefused(t *testing.T) {
+	c := newCluster(t, 3)
+	c.openAll()
+	add(t, c.hosts[1], 1, 1)
+	c.close(3)
+	check(t, os.RemoveAll(c.config(3).Dir))
+	h := c.open(3)
+	select {
+	case <-h.Failed():
+	case <-h.Ready():
+		t.Fatal("a wiped node became ready under its old identity")
+	case <-time.After(20 * time.Second):
+		t.Fatal("a wiped node was not told that it is refused")
+	}
+	var unsafe *flotilla.UnsafeError
+	if !errors.As(h.Err(), &unsafe) {
+		t.Fatalf("failed with %v, want *UnsafeError", h.Err())
+	}
+}
+
+// TestOpenCancelled: Open ends with its context and leaves nothing behind.
+func TestOpenCancelled(t *testing.T) {
+	c := newCluster(t, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := flotilla.Open(ctx, c.config(1)); !errors.Is(err, context.Canceled) {
+		t.Fatalf("open: %v, want context.Canceled", err)
+	}
+	c.openAll()
+}

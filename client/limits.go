@@ -1,0 +1,39 @@
+package client
+
+import "time"
+
+// Limits of a client, with the reason of each.
+const (
+	// window is how far a session's writes run ahead of its oldest unfinished one. Half of what a group keeps
+	// results for, so the server's bound is never met.
+	window = 2048
+	// maxBacklogBytes bounds what waits to be written to one node: a few writes of the largest values.
+	maxBacklogBytes = 16 << 20
+	// maxPeers bounds the addresses a client remembers: twice the nodes tested.
+	maxPeers = 256
+
+	// attemptTimeout bounds one try at one node, so that a request stuck there is tried elsewhere.
+	attemptTimeout = 5 * time.Second
+	// dialTimeout bounds a connection attempt: handshake and hello.
+	dialTimeout = 3 * time.Second
+	// writeTimeout bounds one write: a node that takes nothing for so long is as good as gone.
+	writeTimeout = 10 * time.Second
+	// idleTimeout ends a connection whose other side is silent, keepAlive keeps one that is idle. A killed node is noticed
+	// by its silence, and until then its callers wait: about as long as an election takes.
+	idleTimeout = 2 * time.Second
+	keepAlive   = 600 * time.Millisecond
+
+	// firstBackoff to maxBackoff is the pause between tries of one request: an election takes about a second.
+	firstBackoff = 5 * time.Millisecond
+	maxBackoff   = 250 * time.Millisecond
+	// firstRedial to maxRedial is the pause between connection attempts to one address.
+	firstRedial = 20 * time.Millisecond
+	maxRedial   = time.Second
+
+	// refreshEvery is how old routes get; refreshGap is the least pause between two refreshes, however many
+	// requests ask for one.
+	refreshEvery = 15 * time.Second
+	refreshGap   = 50 * time.Millisecond
+	// farewell bounds closing the sessions when the client closes.
+	farewell = 300 * time.Millisecond
+)

@@ -1,0 +1,177 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"flotilla/client/protocol"
+)
+
+// errBackoff says that an address failed a moment ago and is not tried yet again.
+var errBackoff = errors.New("not tried again yet")
+
+// peer is one address: its connection, or the pause before the next attempt.
+type peer struct {
+	addr string
+	mu   struct {
+		sync.Mutex
+		conn    *conn
+		dialing chan struct{} // closed when the attempt under way ends
+		failed  error         // how the last attempt ended
+		pause   time.Duration
+		again   time.Time
+	}
+}
+
+// standing says how promising it is to ask a peer; less is better.
+type standing uint8
+
+const (
+	standsConnected standing = iota
+	standsFree               // to be dialled
+	standsDialing            // somebody waits already
+	standsPausing            // asking would fail at once
+)
+
+func (p *peer) standing(now time.Time) standing {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.live() != nil:
+		return standsConnected
+	case p.mu.dialing != nil:
+		return standsDialing
+	case now.Before(p.mu.again):
+		return standsPausing
+	}
+	return standsFree
+}
+
+// live returns the connection if it stands; p.mu is held.
+func (p *peer) live() *conn {
+	if p.mu.conn == nil {
+		return nil
+	}
+	select {
+	case <-p.mu.conn.done:
+		p.mu.conn = nil
+	default:
+	}
+	return p.mu.conn
+}
+
+// connection returns a connection to p, waiting for an attempt to make one. The attempt is not the caller's: it goes
+// on when ctx ends, for those who come next.
+func (c *Client) connection(ctx context.Context, p *peer) (*conn, error) {
+	p.mu.Lock()
+	if cn := p.live(); cn != nil {
+		p.mu.Unlock()
+		return cn, nil
+	}
+	if err := c.startDial(p); err != nil {
+		p.mu.Unlock()
+		return nil, err
+	}
+	ended := p.mu.dialing
+	p.mu.Unlock()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("connect to %s: %w", p.addr, context.Cause(ctx))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if cn := p.live(); cn != nil {
+		return cn, nil
+	}
+	if p.mu.failed != nil {
+		return nil, fmt.Errorf("connect to %s: %w", p.addr, p.mu.failed)
+	}
+	return nil, fmt.Errorf("connect to %s: %w", p.addr, errLost)
+}
+
+// startDial sees to it that an attempt is under way, unless the last one failed a moment ago; p.mu is held.
+func (c *Client) startDial(p *peer) error {
+	if p.mu.dialing != nil {
+		return nil
+	}
+	if time.Now().Before(p.mu.again) {
+		return fmt.Errorf("%s: %w: %w", p.addr, errBackoff, p.mu.failed)
+	}
+	p.mu.dialing = make(chan struct{})
+	if !c.spawn(func() { c.dial(p) }) {
+		p.mu.dialing = nil
+		return ErrClosed
+	}
+	return nil
+}
+
+// dial makes one attempt to connect to p.
+func (c *Client) dial(p *peer) {
+	cn, err := c.establish(p.addr)
+	defer func() {
+		if cn != nil && c.life.Err() != nil {
+			cn.fail(ErrClosed) // Close has looked before the connection was there to be seen
+		}
+	}()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.conn, p.mu.failed = cn, err
+	if err == nil {
+		p.mu.pause = 0
+	} else {
+		p.mu.pause = min(max(2*p.mu.pause, firstRedial), maxRedial)
+		p.mu.again = time.Now().Add(jitter(p.mu.pause))
+	}
+	close(p.mu.dialing)
+	p.mu.dialing = nil
+}
+
+// establish dials addr and starts the goroutines of the connection.
+func (c *Client) establish(addr string) (*conn, error) {
+	ctx, cancel := context.WithTimeout(c.life, dialTimeout)
+	defer cancel()
+	udp, err := net.ResolveUDPAddr("udp", addr)
+	if err != nil {
+		return nil, err
+	}
+	qc, err := c.transport.Dial(ctx, udp, c.tls, &quic.Config{
+		MaxIdleTimeout: idleTimeout, KeepAlivePeriod: keepAlive, HandshakeIdleTimeout: dialTimeout,
+		MaxIncomingStreams: -1, MaxIncomingUniStreams: -1,
+	})
+	if err != nil {
+		return nil, err
+	}
+	stream, frames, err := handshake(ctx, qc)
+	if err != nil {
+		if cause := context.Cause(qc.Context()); cause != nil {
+			err = cause // a refused certificate shows only now: TLS 1.3 clients finish first
+		}
+		_ = qc.CloseWithError(quic.ApplicationErrorCode(protocol.CloseDone), "") // err is what matters
+		return nil, err
+	}
+	cn := newConn(qc)
+	if !c.spawn(func() { cn.read(frames) }) || !c.spawn(func() { cn.write(stream) }) {
+		cn.fail(ErrClosed)
+		return nil, ErrClosed
+	}
+	return cn, nil
+}
+
+// clientTLS returns conf for this protocol.
+func clientTLS(conf *tls.Config) *tls.Config {
+	conf = conf.Clone()
+	conf.NextProtos = []string{protocol.ALPN}
+	return conf
+}
+
+// jitter returns a duration between half of d and d, so that clients that failed together do not return together.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }

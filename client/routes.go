@@ -1,0 +1,175 @@
+package client
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"flotilla/client/protocol"
+	"flotilla/raft/wire"
+)
+
+// routes is what a client knows of where things are. Immutable; replaced as a whole.
+type routes struct {
+	version uint64
+	shards  [wire.Shards]wire.GroupID
+	leaders map[wire.GroupID]wire.NodeID
+	addrs   map[wire.NodeID]string
+	// every holds all addresses: the endpoints first, then those learned.
+	every []string
+	// groups holds the groups that have shards, in order.
+	groups []wire.GroupID
+}
+
+// newRoutes combines what a node said with the endpoints given.
+func newRoutes(t *protocol.Routes, endpoints []string) *routes {
+	r := &routes{
+		version: t.Version, shards: t.Shards, every: slices.Clone(endpoints),
+		leaders: make(map[wire.GroupID]wire.NodeID, len(t.Leaders)), addrs: make(map[wire.NodeID]string, len(t.Nodes)),
+	}
+	for _, l := range t.Leaders {
+		r.leaders[l.Group] = l.Node
+	}
+	for _, n := range t.Nodes {
+		r.addrs[n.Node] = n.Address
+		if !slices.Contains(r.every, n.Address) && len(r.every) < maxPeers {
+			r.every = append(r.every, n.Address)
+		}
+	}
+	groups := make(map[wire.GroupID]bool)
+	for _, g := range t.Shards {
+		groups[g] = true
+	}
+	r.groups = slices.Sorted(maps.Keys(groups))
+	return r
+}
+
+// groupOf returns the group of key.
+func (c *Client) groupOf(key []byte) wire.GroupID { return c.routes.Load().shards[wire.ShardOf(key)] }
+
+// learnLeader notes a hint about who leads g.
+func (c *Client) learnLeader(g wire.GroupID, leader wire.NodeID) {
+	for {
+		old := c.routes.Load()
+		if old.leaders[g] == leader {
+			return
+		}
+		r := *old
+		r.leaders = maps.Clone(old.leaders)
+		if leader == wire.NoNode {
+			delete(r.leaders, g)
+		} else {
+			r.leaders[g] = leader
+		}
+		if c.routes.CompareAndSwap(old, &r) {
+			return
+		}
+	}
+}
+
+// leaderPeer returns the peer that leads g if it is known and connected. If it is not connected, it soon will be: others
+// serve meanwhile, so nobody waits for a node that may be dead.
+func (c *Client) leaderPeer(g wire.GroupID) *peer {
+	r := c.routes.Load()
+	addr, ok := r.addrs[r.leaders[g]]
+	if !ok {
+		return nil
+	}
+	p := c.peer(addr)
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.live() != nil {
+		return p
+	}
+	_ = c.startDial(p) // in its pause: the next request asks again
+	return nil
+}
+
+// anyPeer returns the most promising peer, the next in turn of several.
+func (c *Client) anyPeer() *peer {
+	every := c.routes.Load().every
+	start := c.turn.Add(1)
+	now := time.Now()
+	var best *peer
+	bestStanding := standsPausing + 1
+	for i := range uint64(len(every)) {
+		p := c.peer(every[(start+i)%uint64(len(every))])
+		if p == nil {
+			continue
+		}
+		if s := p.standing(now); s < bestStanding {
+			best, bestStanding = p, s
+		}
+		if bestStanding == standsConnected {
+			break
+		}
+	}
+	return best
+}
+
+// peer returns the peer of an address, nil when there are too many.
+func (c *Client) peer(addr string) *peer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.mu.peers[addr]
+	if p == nil && !c.mu.closed && len(c.mu.peers) < maxPeers {
+		p = &peer{addr: addr}
+		c.mu.peers[addr] = p
+	}
+	return p
+}
+
+// wantRoutes asks for fresh routes soon, without waiting.
+func (c *Client) wantRoutes() {
+	select {
+	case c.stale <- struct{}{}:
+	default:
+	}
+}
+
+// keepRoutes refreshes the routes from time to time and when asked to.
+func (c *Client) keepRoutes() {
+	every := time.NewTicker(refreshEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-c.life.Done():
+			return
+		case <-every.C:
+		case <-c.stale:
+		}
+		ctx, cancel := context.WithTimeout(c.life, attemptTimeout)
+		_ = c.refresh(ctx) // the old routes stay; requests find their way by hints
+		cancel()
+		if wait(c.life, refreshGap) != nil {
+			return
+		}
+	}
+}
+
+// refresh asks one node for routes and puts them in force unless they are older than those known.
+func (c *Client) refresh(ctx context.Context) error {
+	w := newCall()
+	defer w.release()
+	_, err := c.try(ctx, c.anyPeer(), &protocol.Request{Kind: protocol.KindRoutes}, w)
+	if err != nil {
+		return err
+	}
+	if w.reply.Routes == nil {
+		return errUnexpected
+	}
+	fresh := newRoutes(w.reply.Routes, c.endpoints)
+	for {
+		old := c.routes.Load()
+		if fresh.version < old.version {
+			return nil
+		}
+		if c.routes.CompareAndSwap(old, fresh) {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package server
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"net/http"
+	"net/http/pprof"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"flotilla/client/protocol"
+	"flotilla/raft/wire"
+)
+
+// kvPrefix is where keys begin in a path.
+const kvPrefix = "/v1/kv/"
+
+// Handler returns the HTTP side: key-value API, status, health, metrics, live page. Limits of headers, times and
+// connections are the http.Server's.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// routes puts the handlers together.
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", s.livez)
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.HandleFunc("GET /{$}", s.page)
+	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, s.cfg.Version) })
+	mux.HandleFunc("GET /v1/status", s.status)
+	if s.cfg.Metrics != nil {
+		mux.Handle("GET /metrics", promhttp.HandlerFor(s.cfg.Metrics, promhttp.HandlerOpts{}))
+	}
+	if s.cfg.Debug {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		writeProblem(w, http.StatusNotFound, protocol.Problem{Code: "no_such_path", Class: protocol.ClassUsage, Message: "no such path"})
+	})
+	keys, rest := s.authorize(http.HandlerFunc(s.kv)), s.authorize(mux)
+	root := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-store")
+		switch {
+		case strings.HasPrefix(r.URL.EscapedPath(), kvPrefix):
+			keys.ServeHTTP(w, r) // before the mux, which would clean the path: keys may hold "//" and ".." too
+		case open(r):
+			mux.ServeHTTP(w, r)
+		default:
+			rest.ServeHTTP(w, r)
+		}
+	})
+	return http.NewCrossOriginProtection().Handler(root) // a web page elsewhere must not write through a browser
+}
+
+// open reports whether r needs no token: health checks as long as they name nothing inside, and the page, which
+// holds nothing.
+func open(r *http.Request) bool {
+	switch r.URL.Path {
+	case "/", "/livez":
+		return true
+	case "/readyz":
+		return !r.URL.Query().Has("verbose")
+	}
+	return false
+}
+
+// authorize demands the bearer token, if there is one. Hashes make the comparison constant in time whatever the
+// lengths are (D77).
+func (s *Server) authorize(next http.Handler) http.Handler {
+	if len(s.cfg.Token) == 0 {
+		return next
+	}
+	want := sha256.Sum256(s.cfg.Token)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		got := sha256.Sum256([]byte(token))
+		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 || !ok {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="flotilla"`)
+			writeProblem(w, http.StatusUnauthorized, protocol.Problem{
+				Code: "unauthorized", Class: protocol.ClassAuth, Message: "missing or wrong bearer token",
+				Hint: "send the header: Authorization: Bearer TOKEN",
+			})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// status answers with what the node knows of the cluster, ready or not.
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+	st := s.host.Status()
+	st.Normalize()
+	writeJSON(w, http.StatusOK, st)
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(v) // a client that is gone is the only error
+}
+
+// writeProblem answers with a JSON error.
+func writeProblem(w http.ResponseWriter, code int, p protocol.Problem) {
+	if code == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	writeJSON(w, code, p)
+}
+
+// writeError answers with what went wrong in a group or on the way to it.
+func (s *Server) writeError(w http.ResponseWriter, e *wire.Error) {
+	s.metrics.request(e)
+	p := protocol.ProblemOf(e)
+	code := http.StatusServiceUnavailable
+	switch {
+	case e.Code == wire.CodeTooLarge:
+		code = http.StatusRequestEntityTooLarge
+	case p.Class == protocol.ClassUsage:
+		code = http.StatusBadRequest
+	case p.Class == protocol.ClassFenced:
+		code = http.StatusConflict
+	case p.Class == protocol.ClassInternal:
+		code = http.StatusInternalServerError
+	}
+	writeProblem(w, code, p)
+}

@@ -10,29 +10,16 @@ import (
 
 // applyJob is something for a group's machine: committed entries, or a read.
 type applyJob struct {
-	g *group
-	// entries are contiguous up to last. Without them, those from first are read from the log again.
-	entries     []wire.Entry
-	first, last wire.Index
-	bytes       int
-	waiters     []waiter
-	read        *read
+	g       *group
+	entries []wire.Entry // contiguous
+	waiters []waiter     // by rising index
+	read    *read
 }
 
 // waiter are the proposals that went into the entry at index.
 type waiter struct {
 	index wire.Index
 	props []*proposal
-}
-
-// newApplyJob copies entries, whose slice belongs to a Ready.
-func newApplyJob(g *group, entries []wire.Entry) applyJob {
-	job := applyJob{g: g, entries: append([]wire.Entry(nil), entries...), first: entries[0].Index,
-		last: entries[len(entries)-1].Index}
-	for i := range entries {
-		job.bytes += entries[i].Size()
-	}
-	return job
 }
 
 // refuse answers those who wait for a job that is not going to be run. Commands in the log may still be
@@ -63,9 +50,10 @@ func (w *worker) applyGroup(job *applyJob) {
 			job.refuse(g.fault.Load())
 		}
 	}()
-	assert.That(job.first == g.handed+1, "group %d: entries from %d follow %d", g.id, job.first, g.handed)
 	for i := range job.entries {
 		e := &job.entries[i]
+		assert.That(e.Index == g.handed+1, "group %d: entry %d follows %d", g.id, e.Index, g.handed)
+		g.handed = e.Index
 		if props := g.pending.commit(g, e.Index, e.Term); props != nil {
 			job.waiters = append(job.waiters, waiter{index: e.Index, props: props})
 		}
@@ -73,12 +61,7 @@ func (w *worker) applyGroup(job *applyJob) {
 			w.applyChange(g, e)
 		}
 	}
-	g.handed = job.last
-	g.commit.Store(uint64(job.last))
-	if g.unapplied > 0 && g.unapplied+job.bytes > maxApplyQueueBytes {
-		job.entries, job.bytes = nil, 0 // the machine is slow: they are in the log
-	}
-	g.unapplied += job.bytes
+	g.commit.Store(uint64(g.handed))
 	w.e.appliers.submit(*job)
 }
 
@@ -88,9 +71,7 @@ type applier struct {
 	jobs     []applyJob
 	commands []Command
 	spans    []span
-	fetched  []wire.Entry
-	bytes    int // of commands
-	held     int // bytes of entries that were held in memory
+	bytes    int // of the entries they came from
 }
 
 // span says which commands of the batch came from one entry.
@@ -130,36 +111,11 @@ func (a *applier) run(g *group) {
 	a.serveReads(g)
 }
 
-// gather adds a job's commands to the batch, and applies the batch when it is full. On error the job's waiters
-// that were not added to the batch are left in the job.
+// gather adds a job's commands to the batch, and applies the batch when it is full. On error the waiters that
+// were not added to the batch are left in the job.
 func (a *applier) gather(g *group, job *applyJob) error {
-	if job.entries != nil {
-		return a.gatherEntries(g, job, job.entries)
-	}
-	for next := job.first; next <= job.last; {
-		var err error
-		a.fetched, err = a.e.cfg.Log.Entries(g.id, a.fetched[:0], next, job.last+1, maxApplyBytes)
-		if err == nil && len(a.fetched) == 0 {
-			err = wire.ErrUnavailable
-		}
-		if err != nil {
-			return fmt.Errorf("read entries %d to %d of group %d again: %w", next, job.last, g.id, err)
-		}
-		if err := a.gatherEntries(g, job, a.fetched); err != nil {
-			return err
-		}
-		next = a.fetched[len(a.fetched)-1].Index + 1
-		if err := a.flush(g); err != nil { // before the buffer is reused
-			return err
-		}
-	}
-	clear(a.fetched)
-	return nil
-}
-
-func (a *applier) gatherEntries(g *group, job *applyJob, entries []wire.Entry) error {
-	for i := range entries {
-		e := &entries[i]
+	for i := range job.entries {
+		e := &job.entries[i]
 		before := len(a.commands)
 		if e.Kind == wire.EntryData {
 			var err error
@@ -175,9 +131,6 @@ func (a *applier) gatherEntries(g *group, job *applyJob, entries []wire.Entry) e
 		}
 		a.spans = append(a.spans, s)
 		a.bytes += e.Size()
-		if job.bytes > 0 {
-			a.held += e.Size()
-		}
 		if a.bytes >= maxApplyBytes {
 			if err := a.flush(g); err != nil {
 				return err
@@ -209,7 +162,7 @@ func (a *applier) flush(g *group) error {
 	g.applied.Store(uint64(last.index))
 	a.settle(results)
 	a.e.stats.commandsApplied.Add(uint64(len(a.commands)))
-	g.w.inbox.applied(appliedMark{g: g, index: last.index, term: last.term, bytes: a.held})
+	g.w.inbox.applied(appliedMark{g: g, index: last.index, term: last.term})
 	a.clear()
 	return nil
 }
@@ -241,7 +194,7 @@ func (a *applier) abandon(g *group) {
 func (a *applier) clear() {
 	clear(a.commands)
 	clear(a.spans)
-	a.commands, a.spans, a.bytes, a.held = a.commands[:0], a.spans[:0], 0, 0
+	a.commands, a.spans, a.bytes = a.commands[:0], a.spans[:0], 0
 }
 
 // serveReads answers the parked reads that the applied index has reached.

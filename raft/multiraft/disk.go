@@ -6,26 +6,24 @@ import (
 )
 
 // watchDisk counts, once a tick, how long this worker has been waiting for the disk. After an election
-// timeout it stalls: groups it leads are offered to others and their heartbeats stop, so that
-// somebody with a working disk takes over (D21).
+// timeout it offers the groups it leads to others (D21). Cores with something on its way to the disk step
+// down by themselves then; this moves those that are idle too, before somebody needs them.
 func (w *worker) watchDisk() {
-	if w.draining {
-		w.handOver() // who was no successor yet may be one now
-	}
-	if w.outstanding > 0 {
-		w.stallTicks++
-	} else {
+	w.stallTicks++
+	if w.outstanding == 0 {
 		w.stallTicks = 0
 	}
 	hangs := w.stallTicks >= w.e.cfg.electionTicks()
 	switch {
 	case hangs && !w.stalled:
-		w.stalled = true
 		w.e.stats.stalls.Add(1)
 		w.e.emit(DiskStalled{Led: w.handOver()})
 	case !hangs && w.stalled:
-		w.stalled = false
 		w.e.emit(DiskRecovered{})
+	}
+	w.stalled = hangs
+	if w.draining {
+		w.handOver() // who was no successor yet may be one now
 	}
 }
 
@@ -45,16 +43,6 @@ func (w *worker) handOver() (led int) {
 	return led
 }
 
-// mayLeaveStalled reports whether a message may leave a node whose disk hangs: nothing that claims or seeks
-// leadership, but the word to take over.
-func mayLeaveStalled(t wire.MessageType) bool {
-	switch t {
-	case wire.MsgHeartbeat, wire.MsgAppend, wire.MsgPreVote, wire.MsgPreVoteReply, wire.MsgVote:
-		return false
-	}
-	return true
-}
-
 // fence stops everything after a commit with an unknown outcome: what is in memory and what is on disk may
 // differ now, so no group may vote, acknowledge or lead from here (D20). Called by the log writer.
 func (e *Engine) fence(err error) {
@@ -71,7 +59,6 @@ func (e *Engine) fence(err error) {
 
 // fence lets the groups of one worker fall silent. The last thing that leaves is the word to take over.
 func (w *worker) fence() {
-	w.handOver()
 	for _, g := range w.groups {
 		w.lastWord(g)
 		storage := g.errorf(wire.CodeStorage, "the log is fenced")
@@ -94,20 +81,16 @@ func (w *worker) fence() {
 	w.batch.reset()
 }
 
-// lastWord sends what a fenced leader may still say: TimeoutNow asserts nothing about its log.
+// lastWord orders the best placed follower of a group led here to take over, whether or not it holds everything:
+// TimeoutNow asserts nothing about a log.
 func (w *worker) lastWord(g *group) {
-	if g.core == nil || !g.active {
+	v := g.view.Load()
+	if g.core == nil || v.role != raft.Leader {
 		return
 	}
 	defer w.contain(g)
-	if !g.core.HasReady() {
-		return
-	}
-	g.core.Ready(&w.rd)
-	for _, m := range w.rd.Messages {
-		if m.Type == wire.MsgTimeoutNow {
-			w.out.add(m)
-		}
+	if to := successor(g.core); to != wire.NoNode {
+		w.out.add(wire.Message{Type: wire.MsgTimeoutNow, Group: g.id, From: w.e.cfg.Self, To: to, Term: v.term})
 	}
 }
 

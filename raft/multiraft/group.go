@@ -27,7 +27,6 @@ type group struct {
 	lostLead    int        // ticks since leadership was lost with proposals pending
 	handed      wire.Index // last index handed to apply
 	appliedTerm wire.Term  // of the last entry the machine applied
-	unapplied   int        // bytes handed to apply and not yet applied
 
 	// Written by one, read by anyone.
 	view    atomic.Pointer[view]       // by the worker

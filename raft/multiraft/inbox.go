@@ -37,7 +37,6 @@ type appliedMark struct {
 	g     *group
 	index wire.Index
 	term  wire.Term
-	bytes int
 }
 
 // order is something rare to be done by the owner of the groups.

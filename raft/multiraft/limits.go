@@ -30,9 +30,6 @@ const (
 
 	// maxApplyBytes bounds one StateMachine.Apply call, so that reads and other groups get their turn.
 	maxApplyBytes = 4 << 20
-	// maxApplyQueueBytes bounds committed entries held in memory for one group's machine; what lies beyond is
-	// read from the log again when the machine gets there.
-	maxApplyQueueBytes = 8 << 20
 
 	// maxReadRounds bounds read index rounds of one group under way at once; reads that come meanwhile
 	// share the next one.

@@ -1,6 +1,7 @@
 package multiraft
 
 import (
+	"slices"
 	"time"
 
 	"flotilla/internal/assert"
@@ -59,11 +60,8 @@ func (w *worker) tick() {
 
 func (w *worker) tickGroup(g *group) {
 	defer w.contain(g)
-	leads := g.view.Load().role == raft.Leader
-	if leads || !w.stalled { // whose disk hangs does not campaign (D20)
-		g.core.Tick()
-	}
-	if g.pending.len() > 0 && !leads {
+	g.core.Tick()
+	if g.pending.len() > 0 && g.view.Load().role != raft.Leader {
 		g.waitOutLeader()
 	}
 	if len(g.transfer) > 0 {
@@ -91,7 +89,6 @@ func (w *worker) step() {
 		w.visit(d.g, func(core *raft.Core) { core.Persisted(d.token) })
 	}
 	for _, a := range w.mail.applied {
-		a.g.unapplied -= a.bytes
 		w.visit(a.g, func(core *raft.Core) { core.Applied(a.index) })
 		a.g.appliedTerm = a.term
 		w.e.latch(a.g)
@@ -236,15 +233,13 @@ func (w *worker) collectGroup(g *group) {
 		g.core.Ready(rd)
 		w.notice(g, rd)
 		for i := range rd.Messages {
-			if !w.stalled || mayLeaveStalled(rd.Messages[i].Type) {
-				w.out.add(rd.Messages[i])
-			}
+			w.out.add(rd.Messages[i])
 		}
 		if rd.Token != 0 {
 			w.batch.add(g, rd)
 		}
 		if len(rd.Committed) > 0 {
-			w.toApply = append(w.toApply, newApplyJob(g, rd.Committed))
+			w.toApply = append(w.toApply, applyJob{g: g, entries: slices.Clone(rd.Committed)})
 		}
 		for _, r := range rd.Reads {
 			w.answers = append(w.answers, readAnswer{g: g, read: r})

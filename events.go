@@ -30,7 +30,7 @@ func (h *Host) logEvent(e logstore.Event) {
 func (h *Host) transportEvent(e quictransport.Event) {
 	level := slog.LevelInfo
 	switch e.Kind {
-	case quictransport.EventRefused, quictransport.EventDialFailed, quictransport.EventStale, quictransport.EventSmallBuffer:
+	case quictransport.EventRefused, quictransport.EventDialFailed, quictransport.EventSmallBuffer:
 		level = slog.LevelWarn
 	}
 	attrs := []slog.Attr{slog.Any("peer", e.Peer)}

@@ -11,6 +11,7 @@ import (
 
 	"flotilla"
 	"flotilla/catalog"
+	"flotilla/client"
 	"flotilla/client/protocol"
 	"flotilla/quictransport/pki"
 	"flotilla/raft/logstore"
@@ -97,6 +98,7 @@ func classify(err error) *exitError {
 	var (
 		known      *exitError
 		cert       *pki.Error
+		asked      *client.Error
 		remote     *flotilla.Error
 		contradict *flotilla.ContradictionError
 		config     *flotilla.ConfigError
@@ -109,6 +111,8 @@ func classify(err error) *exitError {
 		return known
 	case errors.As(err, &cert):
 		return certificateFault(cert)
+	case errors.As(err, &asked):
+		return &exitError{asked.ExitCode(), asked.Code, err, asked.Hint}
 	case errors.As(err, &contradict):
 		return &exitError{exitUsage, "contradiction", err, "a data directory that has an identity restarts from it: leave such flags away"}
 	case errors.As(err, &config), errors.Is(err, flotilla.ErrNotBorn):

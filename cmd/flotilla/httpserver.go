@@ -2,16 +2,14 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"net/http/pprof"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"flotilla/quictransport/pki"
@@ -56,17 +54,7 @@ func listenHTTP(o httpOptions) (*httpServer, error) {
 func (h *httpServer) addr() string { return h.listener.Addr().String() }
 
 // serve starts answering with handler.
-func (h *httpServer) serve(o httpOptions, source *pki.Source, handler http.Handler) error {
-	if o.debug {
-		handler = withProfiles(handler)
-	}
-	if o.tokenFile != "" {
-		guarded, err := requireToken(o.tokenFile, handler)
-		if err != nil {
-			return err
-		}
-		handler = guarded
-	}
+func (h *httpServer) serve(o httpOptions, source *pki.Source, handler http.Handler) {
 	var l net.Listener = newLimitedListener(h.listener, maxHTTPConns)
 	if o.tls {
 		l = tls.NewListener(l, source.HTTPConfig())
@@ -76,7 +64,6 @@ func (h *httpServer) serve(o httpOptions, source *pki.Source, handler http.Handl
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 	}
 	go func() { h.done <- h.server.Serve(l) }()
-	return nil
 }
 
 // close finishes what is under way until ctx ends, and joins the serving goroutine.
@@ -94,32 +81,17 @@ func (h *httpServer) close(ctx context.Context) error {
 	return err
 }
 
-// requireToken answers 401 to requests without the bearer token of file, but for the health checks.
-func requireToken(file string, next http.Handler) (http.Handler, error) {
-	token, err := readToken(file)
-	if err != nil {
-		return nil, err
+// readToken returns the bearer token that file holds; no file, no token.
+func readToken(file string) ([]byte, error) {
+	if file == "" {
+		return nil, nil
 	}
-	want := sha256.Sum256([]byte("Bearer " + token))
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		got := sha256.Sum256([]byte(r.Header.Get("Authorization")))
-		open := r.URL.Path == "/livez" || r.URL.Path == "/readyz"
-		if !open && subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="flotilla"`)
-			http.Error(w, `{"code":6,"class":"authentication","message":"missing or wrong bearer token"}`, http.StatusUnauthorized)
-			return
-		}
-		next.ServeHTTP(w, r)
-	}), nil
-}
-
-func readToken(file string) (string, error) {
 	info, err := os.Stat(file)
 	if err != nil {
-		return "", fail(exitAuth, fmt.Errorf("HTTP token: %w", err), "check --http-token-file")
+		return nil, fail(exitAuth, fmt.Errorf("HTTP token: %w", err), "check --http-token-file")
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return "", fail(exitAuth, fmt.Errorf("HTTP token %s: mode %04o lets others read it", file, info.Mode().Perm()), "run chmod 600 on it")
+		return nil, fail(exitAuth, fmt.Errorf("HTTP token %s: mode %04o lets others read it", file, info.Mode().Perm()), "run chmod 600 on it")
 	}
 	raw, err := os.ReadFile(file)
 	token := strings.TrimSpace(string(raw))
@@ -127,18 +99,42 @@ func readToken(file string) (string, error) {
 		err = fmt.Errorf("the token has %d bytes, 1 to %d wanted", len(token), maxTokenBytes)
 	}
 	if err != nil {
-		return "", fail(exitAuth, fmt.Errorf("HTTP token %s: %w", file, err), "write a random token into it: openssl rand -hex 32")
+		return nil, fail(exitAuth, fmt.Errorf("HTTP token %s: %w", file, err), "write a random token into it: openssl rand -hex 32")
 	}
-	return token, nil
+	return []byte(token), nil
 }
 
-func withProfiles(next http.Handler) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/", next)
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return mux
+// limitedListener admits so many connections at a time; others wait in the system's queue.
+type limitedListener struct {
+	net.Listener
+	slots chan struct{}
+}
+
+func newLimitedListener(l net.Listener, n int) net.Listener {
+	return &limitedListener{l, make(chan struct{}, n)}
+}
+
+// Accept implements net.Listener.
+func (l *limitedListener) Accept() (net.Conn, error) {
+	l.slots <- struct{}{}
+	c, err := l.Listener.Accept()
+	if err != nil {
+		<-l.slots
+		return nil, err
+	}
+	return &limitedConn{Conn: c, free: func() { <-l.slots }}, nil
+}
+
+// limitedConn gives its slot back when it is closed.
+type limitedConn struct {
+	net.Conn
+	once sync.Once
+	free func()
+}
+
+// Close implements net.Conn.
+func (c *limitedConn) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(c.free)
+	return err
 }

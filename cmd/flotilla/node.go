@@ -11,7 +11,9 @@ import (
 	"time"
 
 	"flotilla"
+	"flotilla/client/protocol"
 	"flotilla/kv"
+	"flotilla/metrics"
 	"flotilla/quictransport/pki"
 	"flotilla/server"
 
@@ -43,30 +45,34 @@ func startNode(ctx context.Context, o serveOptions, log *slog.Logger) (*node, er
 }
 
 func (n *node) open(ctx context.Context, o serveOptions, log *slog.Logger) error {
+	token, err := readToken(o.http.tokenFile)
+	if err != nil {
+		return err
+	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	// Connections of clients can come before there is a server; they are refused until then.
 	var clients atomic.Pointer[server.Server]
 	c := o.node
-	c.HTTPAddr, c.Logger, c.Registerer = n.http.addr(), log, registry
+	c.HTTPAddr, c.Logger = n.http.addr(), log
 	c.NewMachine = func(flotilla.GroupID) flotilla.StateMachine { return kv.New() }
 	c.ClientConn = func(conn *quic.Conn) {
 		if s := clients.Load(); s != nil {
 			s.ServeClientConn(conn)
 			return
 		}
-		_ = conn.CloseWithError(0, "starting")
+		_ = conn.CloseWithError(quic.ApplicationErrorCode(protocol.CloseShutdown), "the node is starting")
 	}
-	var err error
 	if n.host, err = flotilla.Open(ctx, c); err != nil {
 		return err
 	}
 	n.tls, n.cluster = n.host.TLS(), n.host.Status().Cluster
-	n.clients = server.New(n.host, server.Config{Metrics: registry})
+	registry.MustRegister(metrics.New(n.host))
+	n.clients = server.New(n.host, server.Config{
+		Metrics: registry, Registerer: registry, Token: token, Debug: o.http.debug, Version: versionInfo(),
+	})
 	clients.Store(n.clients)
-	if err := n.http.serve(o.http, n.tls, n.clients.Handler()); err != nil {
-		return errors.Join(err, n.host.Kill())
-	}
+	n.http.serve(o.http, n.tls, n.clients.Handler())
 	return nil
 }
 

@@ -6,14 +6,14 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"flotilla/quictransport"
+	"flotilla/server"
+
 	"github.com/urfave/cli/v2"
 )
 
 // version is set by the release build: -ldflags "-X main.version=v1.2.3".
 var version = ""
-
-// The wire versions this build speaks (P35).
-const wireMin, wireMax = 1, 1
 
 func versionCommand(sh *shell) *cli.Command {
 	return &cli.Command{
@@ -24,36 +24,30 @@ func versionCommand(sh *shell) *cli.Command {
 			if err := s.err(); err != nil {
 				return err
 			}
-			v, commit := buildInfo()
+			v := versionInfo()
 			if mode == "json" {
-				return printJSON(sh.out, struct {
-					Version string `json:"version"`
-					Commit  string `json:"commit"`
-					Go      string `json:"go"`
-					WireMin int    `json:"wire_min"`
-					WireMax int    `json:"wire_max"`
-				}{v, commit, runtime.Version(), wireMin, wireMax})
+				return printJSON(sh.out, v)
 			}
-			_, err := fmt.Fprintf(sh.out, "flotilla %s (commit %s, %s, wire %d to %d)\n", v, commit, runtime.Version(), wireMin, wireMax)
+			_, err := fmt.Fprintf(sh.out, "flotilla %s (commit %s, %s, wire %d to %d)\n", v.Version, v.Commit, v.Go, v.WireMin, v.WireMax)
 			return err
 		}),
 	}
 }
 
-// buildInfo returns the version and the commit that the Go tool has stamped on this binary.
-func buildInfo() (v, commit string) {
-	v, commit = version, "unknown"
+// versionInfo returns what the Go tool has stamped on this binary.
+func versionInfo() server.Version {
+	v := server.Version{Version: version, Commit: "unknown", Go: runtime.Version(), WireMin: int(quictransport.WireMin), WireMax: int(quictransport.WireMax)}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return v, commit
+		return v
 	}
-	if v == "" {
-		v = info.Main.Version
+	if v.Version == "" {
+		v.Version = info.Main.Version
 	}
 	for _, kv := range info.Settings {
 		if kv.Key == "vcs.revision" {
-			commit = kv.Value
+			v.Commit = kv.Value
 		}
 	}
-	return v, commit
+	return v
 }

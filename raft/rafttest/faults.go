@@ -133,6 +133,15 @@ func (s *Sim) crash(n wire.NodeID) {
 	h.life++
 	h.applying, h.syncedAt, h.toldAt, h.pausedTo, h.synced, h.told = false, 0, 0, 0, 0, 0
 	s.cluster.Crash(n)
+	switch d := s.cluster.Disk(n); s.plan.sabotage {
+	case forgetVote:
+		d.hard.Term, d.hard.Vote = 0, wire.NoNode
+	case forgetTail:
+		if first, last := d.Bounds(); last > first {
+			d.entries = d.entries[:len(d.entries)-1]
+			d.hard.Commit = min(d.hard.Commit, last-1)
+		}
+	}
 	s.after(between(s.rng, 1, s.plan.DownMax+1), task{kind: taskRestart, node: n, life: h.life})
 }
 

@@ -14,6 +14,9 @@ const (
 	healTime Time = 120_000
 	// probeEvery is how often that is looked at.
 	probeEvery Time = 500
+	// echoes is for how long after the healing began what was under way before may still disturb: the latest
+	// messages, the slowest writes, and what they set off.
+	echoes Time = 30_000
 	// calmTimeouts is for how many election timeouts a healed group must keep its leader and its term (D48).
 	calmTimeouts = 20
 )
@@ -90,13 +93,13 @@ func (s *Sim) ailing() string {
 	}
 	state = m.Replica(l).Now
 	if s.heal.calmSince == 0 || s.heal.calm != state {
-		if s.heal.calmSince != 0 && s.heal.calm.Term != state.Term {
+		if s.heal.calmSince > s.heal.since+echoes && s.heal.calm.Term != state.Term {
 			s.cluster.fail("calm", fmt.Errorf("leader %s of term %d was deposed by term %d with nothing wrong\n%s",
 				s.heal.calm.Leader, s.heal.calm.Term, state.Term, s.report()))
 		}
 		s.heal.calmSince, s.heal.calm = s.cluster.now, state
 	}
-	if s.cluster.now < s.heal.calmSince+Time(calmTimeouts*s.plan.Core.ElectionTicks)*tickEvery {
+	if s.cluster.now < max(s.heal.calmSince, s.heal.since+echoes)+Time(calmTimeouts*s.plan.Core.ElectionTicks)*tickEvery {
 		return "waiting for it to last"
 	}
 	return ""

@@ -17,6 +17,8 @@ type Model struct {
 	// Committed are the marks of all entries that any replica has ever regarded as committed, from index 1 on,
 	// as the first one to do so held them.
 	Committed []Mark
+	// CommittedIn are the terms in which they were committed: that of whoever was the first to know, a leader.
+	CommittedIn []wire.Term
 }
 
 // Mark identifies one entry without its data.
@@ -83,6 +85,9 @@ func (m *Model) MaxCommit() wire.Index { return wire.Index(len(m.Committed)) }
 
 // Observe brings the model up to date with e.
 func (m *Model) Observe(e *Event) {
+	if e.Kind == EventNote {
+		return
+	}
 	r := m.Replica(e.Node)
 	switch e.Kind {
 	case EventStart:
@@ -98,6 +103,7 @@ func (m *Model) Observe(e *Event) {
 		r.Membership = e.Membership
 		for i := m.MaxCommit() + 1; i <= min(r.Now.Commit, r.View.Last()); i++ {
 			m.Committed = append(m.Committed, r.View.At(i))
+			m.CommittedIn = append(m.CommittedIn, r.Now.Term)
 		}
 	case EventWrite:
 		r.View = overwrite(r.View, e.Update.Entries)

@@ -50,7 +50,22 @@ type Plan struct {
 	CampaignEvery    Time
 	UnreachableEvery Time
 	CompactEvery     Time
+
+	sabotage sabotage
 }
+
+// sabotage breaks the world below the cores on purpose, to prove that it would be noticed.
+type sabotage uint8
+
+const (
+	noSabotage sabotage = iota
+	// forgetVote: a crash takes term and vote off the disk.
+	forgetVote
+	// forgetTail: a crash takes the last entry off the disk.
+	forgetTail
+	// tellEarly: cores are told of writes that are not yet durable.
+	tellEarly
+)
 
 // tickEvery is the mean length of a tick.
 const tickEvery Time = 100

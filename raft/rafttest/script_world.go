@@ -189,6 +189,12 @@ func (s *Script) cmdStatus(a arguments) error {
 		st := s.cluster.Status(n)
 		fmt.Fprintf(&s.out, "%s %s term %d vote %s leader %s commit %d applied %d last %d, %s\n", n, st.Role, st.Term,
 			nobody(st.Vote), nobody(st.Leader), st.Commit, st.Applied, st.Last, formatMembership(&st.Membership))
+		if st.WaitingReads > 0 {
+			fmt.Fprintf(&s.out, "  %s waiting\n", plural(st.WaitingReads, "read"))
+		}
+		if st.Transferee != wire.NoNode {
+			fmt.Fprintf(&s.out, "  handing over to %s\n", st.Transferee)
+		}
 		if st.Err != nil {
 			fmt.Fprintf(&s.out, "  stopped: %v\n", st.Err)
 		}
@@ -197,6 +203,14 @@ func (s *Script) cmdStatus(a arguments) error {
 			fmt.Fprintf(&s.out, "  promotable %v\n", p)
 		}
 	}
+	return nil
+}
+
+func (s *Script) cmdViolated(arguments) error {
+	if s.cluster.Err() == nil {
+		return errors.New("no invariant is broken")
+	}
+	s.expected = true
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package rafttest
 
 import (
+	"fmt"
 	"math/rand/v2"
 
 	"flotilla/raft"
@@ -218,7 +219,9 @@ func (s *Sim) arrive(m wire.Message) {
 		s.cluster.Drop(m)
 		return
 	}
-	_ = s.cluster.Deliver(m) // a refusal is the core's right; what it must not do the checkers see
+	if err := s.cluster.Deliver(m); err != nil { // everybody here is honest
+		s.cluster.fail("core", fmt.Errorf("node %s refuses %s: %w", m.To, formatMessage(&m), err))
+	}
 }
 
 // Queued draws when the newest write of a node's disk becomes durable, and when its core hears of it: after
@@ -235,6 +238,9 @@ func (s *Sim) Queued(id wire.NodeID) {
 	told := task{kind: taskTold, node: id, life: h.life, value: uint64(s.cluster.Disk(id).Newest())}
 	if chance(s.rng, 100) {
 		h.toldAt += between(s.rng, 1, 500)
+	}
+	if s.plan.sabotage == tellEarly {
+		h.toldAt = s.cluster.now
 	}
 	s.agenda.add(h.toldAt, told)
 }

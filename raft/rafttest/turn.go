@@ -8,17 +8,21 @@ import (
 	"flotilla/raft/wire"
 )
 
-// poll takes everything that the core of n has ready, in the order of a turn (P2): messages that may leave
-// at once, writes, reads, entries to apply.
+// poll takes everything that the core of n has ready. An update is put on its way to the disk before messages are
+// sent, so that the model knows a log at least as long as what is said of it; that it is queued makes nothing durable.
 func (c *Cluster) poll(n *node) {
-	c.report(n)
 	for range readyLimit {
-		if c.err != nil || !n.core.HasReady() {
+		if c.err != nil {
+			return
+		}
+		if !n.core.HasReady() {
+			c.report(n)
 			return
 		}
 		n.core.Ready(&n.rd)
-		c.take(n, &n.rd)
+		c.takeUpdate(n, &n.rd)
 		c.report(n)
+		c.take(n, &n.rd)
 	}
 	c.fail("core", fmt.Errorf("node %s still has something ready after %d turns", n.id, readyLimit))
 }
@@ -37,7 +41,7 @@ func (c *Cluster) report(n *node) {
 	})
 }
 
-// take carries out one Ready, and spoils its buffers so that a core that goes on using them is found out.
+// take carries out what a Ready says besides its update, and spoils its buffers so that a core that goes on using them is found out.
 func (c *Cluster) take(n *node, rd *raft.Ready) {
 	for i := range rd.Messages {
 		m := rd.Messages[i]
@@ -50,7 +54,6 @@ func (c *Cluster) take(n *node, rd *raft.Ready) {
 		c.emit(&Event{Kind: EventSend, Node: n.id, Message: m})
 		c.driver.Send(m)
 	}
-	c.takeUpdate(n, rd)
 	for _, r := range rd.Reads {
 		c.emit(&Event{Kind: EventReadDone, Node: n.id, Context: r.Context, Index: r.Index, Err: r.Err})
 	}

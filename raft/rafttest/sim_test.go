@@ -1,0 +1,125 @@
+package rafttest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"flotilla/raft/wire"
+)
+
+// TestSmoke runs the first seeds. cmd/sim runs more.
+func TestSmoke(t *testing.T) {
+	seeds := uint64(200)
+	if testing.Short() {
+		seeds = 25
+	}
+	var sum Stats
+	for seed := uint64(1); seed <= seeds; seed++ {
+		r := Simulate(seed)
+		if r.Err != nil {
+			t.Fatalf("seed %d: %v\nreplay: go run ./raft/rafttest/cmd/sim -seed %d -v", seed, r.Err, seed)
+		}
+		sum = sum.Plus(r.Stats)
+	}
+	t.Log(sum)
+	// A smoke without fire proves nothing: the load must have been real.
+	if n := int(seeds); sum.Leaders < 2*n || sum.Applied < 100*n || sum.Crashes < n || sum.Lost < n || sum.ReadsOK < 10*n || sum.Changes < n/2 {
+		t.Errorf("too little happened in %d seeds: %s", seeds, sum)
+	}
+}
+
+const replayedSeeds = 5
+
+func hashes() string {
+	var b strings.Builder
+	for seed := uint64(1); seed <= replayedSeeds; seed++ {
+		fmt.Fprintf(&b, "hash %d %016x\n", seed, Simulate(seed).Hash)
+	}
+	return b.String()
+}
+
+// TestReplay: the same seed gives the same run, event by event, in this process and in another one (N10).
+func TestReplay(t *testing.T) {
+	here := hashes()
+	if os.Getenv("RAFTTEST_HASHES") != "" {
+		fmt.Print(here)
+		return
+	}
+	if again := hashes(); again != here {
+		t.Errorf("in one process:\n%s\nand then:\n%s", here, again)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestReplay$", "-test.v")
+	cmd.Env = append(os.Environ(), "RAFTTEST_HASHES=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("run again in another process: %v\n%s", err, out)
+	}
+	if !strings.Contains(string(out), here) {
+		t.Errorf("here:\n%s\nin another process:\n%s", here, out)
+	}
+}
+
+// TestHashSeesEveryEvent: two seeds do not share a hash, and one message more changes it.
+func TestHashSeesEveryEvent(t *testing.T) {
+	a, b := newTraceHash(), newTraceHash()
+	e := sends(wire.Message{Type: wire.MsgAppend, From: 1, To: 2, Term: 3, Index: 4})
+	a.add(&e)
+	e.Message.Commit++
+	b.add(&e)
+	if a == b {
+		t.Error("a changed commit index does not change the hash")
+	}
+	if Simulate(1).Hash == Simulate(2).Hash {
+		t.Error("seeds 1 and 2 share a hash")
+	}
+}
+
+// TestSabotageIsFound breaks the world below the cores, where no core can help it; the simulator must notice.
+// What it does not find here it would not find in a core either.
+func TestSabotageIsFound(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		sabotage sabotage
+	}{
+		{"disk forgets term and vote in a crash", forgetVote},      // F1, F2
+		{"disk forgets the end of the log in a crash", forgetTail}, // D7
+		{"core is told before the write is durable", tellEarly},    // P2, D9
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			const limit = 300
+			for seed := uint64(1); seed <= limit; seed++ {
+				p := Draw(seed)
+				p.sabotage = c.sabotage
+				if r := Run(p); r.Err != nil {
+					t.Logf("found by seed %d: %.200s", seed, r.Err)
+					return
+				}
+			}
+			t.Errorf("not found by %d seeds", limit)
+		})
+	}
+}
+
+func TestAgendaKeepsOrder(t *testing.T) {
+	var a agenda
+	for i, at := range []Time{5, 1, 5, 3, 1, 9, 5, 2} {
+		a.add(at, task{value: uint64(i)})
+	}
+	var got []uint64
+	for {
+		_, task, ok := a.next()
+		if !ok {
+			break
+		}
+		got = append(got, task.value)
+		if len(got) == 3 {
+			a.add(5, task)
+		}
+	}
+	if s := fmt.Sprint(got); s != "[1 4 7 3 0 2 6 7 5]" {
+		t.Errorf("order %s", s)
+	}
+}

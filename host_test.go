@@ -33,7 +33,9 @@ func (c *counter) Apply(batch []flotilla.Command) ([][]byte, error) {
 	return results, nil
 }
 
-func (c *counter) Query([]byte) ([]byte, error) { return binary.BigEndian.AppendUint64(nil, c.sum), nil }
+func (c *counter) Query([]byte) ([]byte, error) {
+	return binary.BigEndian.AppendUint64(nil, c.sum), nil
+}
 
 // testCluster is a set of nodes on loopback sockets with data below one directory.
 type testCluster struct {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"strconv"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -16,12 +18,21 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
+			base, err := freeBase()
 			e.Setenv("HOME", e.WorkDir)
-			return nil
+			e.Setenv("BASE", strconv.Itoa(base))
+			for i := range 3 { // UDP1.. and HTTP1.. for scripts that start nodes one by one
+				e.Setenv(fmt.Sprintf("UDP%d", i+1), loopback(base+i))
+				e.Setenv(fmt.Sprintf("HTTP%d", i+1), loopback(base+devHTTPOffset+i))
+			}
+			return err
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exit": cmdExit,
-			"mode": cmdMode,
+			"exit":   cmdExit,
+			"mode":   cmdMode,
+			"await":  cmdAwait,
+			"http":   cmdHTTP,
+			"notify": cmdNotify,
 		},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 	})

@@ -202,8 +202,14 @@ func (c *Core) leadHeartbeatReply(m wire.Message) error {
 		return refuse(&m, ErrMalformed, "answers a read round that never was")
 	}
 	f.Heard()
+	f.AnsweredRound(m.Context)
+	c.confirmReads()
 	if m.Reject && c.lead.transfer.to == m.From {
 		c.lead.transfer = transfer{} // it will not stand
+	}
+	if f.State() == progress.Snapshot && m.Index <= c.commit {
+		c.leaveSnapshot(f, m.Index)
+		return nil
 	}
 	stalled := f.Alive()
 	behind := f.State() == progress.Replicate && m.Index < min(f.Told(), f.Match())
@@ -211,8 +217,6 @@ func (c *Core) leadHeartbeatReply(m wire.Message) error {
 		c.sendEmpty(f)
 	}
 	c.lead.dirty = true
-	f.AnsweredRound(m.Context)
-	c.confirmReads()
 	return nil
 }
 

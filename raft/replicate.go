@@ -130,7 +130,8 @@ func (c *Core) leadAppendReply(m wire.Message) error {
 		return c.lookBack(f, &m)
 	}
 	if f.State() == progress.Snapshot {
-		return c.leaveSnapshot(f, m.Index)
+		c.leaveSnapshot(f, m.Index)
+		return nil
 	}
 	if f.Acked(m.Index) {
 		if f.Kind() == voter {
@@ -141,16 +142,13 @@ func (c *Core) leadAppendReply(m wire.Message) error {
 	return nil
 }
 
-// leaveSnapshot: a follower that needed a snapshot acknowledges something. If our log still holds what comes
-// after it, the snapshot is not needed any more.
-func (c *Core) leaveSnapshot(f *progress.Follower, i wire.Index) error {
+// leaveSnapshot: a follower that needed a snapshot holds our log up to i. If we still have what comes after that, the
+// snapshot has arrived, or is not needed any more.
+func (c *Core) leaveSnapshot(f *progress.Follower, i wire.Index) {
 	if first, _ := c.cfg.Log.Bounds(); i+1 >= first {
 		f.Restored(i)
-		if f.Acked(i) && f.Kind() == voter {
-			c.advanceCommit()
-		}
+		c.lead.dirty = true
 	}
-	return nil
 }
 
 // lookBack finds where to probe next, from the follower's hint: our last entry not after the hint in index and term. What

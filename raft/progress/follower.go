@@ -157,14 +157,17 @@ func (f *Follower) Refused(prev, candidate wire.Index) bool {
 	return true
 }
 
-// Lost says that sends to it failed: what was in flight is gone. The next append is a probe after Match,
-// sent once the follower has been heard again, so that a dead one costs nothing but heartbeats (P6).
+// Lost says that sends to it failed: what was in flight is gone. The next append is a probe, sent once the
+// follower has been heard again, so that a dead one costs nothing but heartbeats (P6). A probe that was
+// lost is repeated where it was: Match says nothing yet, and going back to it could ask for a snapshot that nobody needs.
 func (f *Follower) Lost() {
-	if f.state == Snapshot {
+	switch f.state {
+	case Snapshot:
 		return
+	case Replicate:
+		f.next = f.match + 1
 	}
 	f.become(Probe)
-	f.next = f.match + 1
 	f.waiting = true
 }
 

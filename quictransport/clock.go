@@ -5,6 +5,9 @@ import "time"
 // clock is coarse time: nanoseconds since the transport was made, as of the last tick. Reading it costs one load.
 type clock int64
 
+// never is before every time.
+const never clock = 0
+
 func (c clock) since(earlier clock) time.Duration { return time.Duration(c - earlier) }
 
 // now returns the coarse time.

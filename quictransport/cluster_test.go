@@ -354,3 +354,10 @@ func TestMessagesAndForwards(t *testing.T) {
 		}
 	})
 }
+
+// slowNetwork returns a network with the given one-way delay.
+func slowNetwork(t *testing.T, delay time.Duration) *quictest.Network {
+	n := quictest.NewNetwork(delay)
+	t.Cleanup(n.Close)
+	return n
+}

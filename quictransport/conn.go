@@ -27,8 +27,9 @@ type conn struct {
 	appends appendLaneSet
 	forward forwardLane
 
-	// ready is closed once the peer's preface is accepted and the connection is the one in use.
-	ready chan struct{}
+	// vetted is closed once the peer's preface is accepted, ready once the peer has accepted ours too and the connection
+	// is the one in use.
+	vetted, ready chan struct{}
 	// ending is closed by the first fail.
 	ending chan struct{}
 
@@ -51,7 +52,7 @@ type conn struct {
 func newConn(t *Transport, qc *quic.Conn, peer wire.NodeID, dialed bool) *conn {
 	c := &conn{
 		t: t, qc: qc, peer: peer, dialed: dialed, ctx: qc.Context(),
-		ready: make(chan struct{}), ending: make(chan struct{}), seen: map[[2]uint8]bool{},
+		vetted: make(chan struct{}), ready: make(chan struct{}), ending: make(chan struct{}), seen: map[[2]uint8]bool{},
 	}
 	c.lastHeard.Store(int64(t.now()))
 	for i := range c.appends.lanes {

@@ -39,12 +39,12 @@ func (c *conn) sendNotice(n notice) error {
 	return c.flushControl(1)
 }
 
-// beacon writes an empty frame unless something was written since the given time.
+// beacon writes an empty frame unless something was written since the given time, if one is given.
 func (c *conn) beacon(since clock) error {
 	l := &c.control
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.lastSent > since {
+	if since != never && l.lastSent > since {
 		return nil
 	}
 	l.box.addFrame(0, nil)

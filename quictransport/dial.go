@@ -38,14 +38,27 @@ func (p *peer) stop() {
 // keepConnected is the peer's dialling goroutine. The node with the lower id dials at once, the other one only after it
 // has waited for that.
 func (p *peer) keepConnected(ctx context.Context, wake <-chan struct{}) {
-	backoff := time.Duration(0)
-	told := ""
+	var (
+		backoff time.Duration
+		up      time.Time // since when connected; zero when not
+		told    string
+	)
 	for ctx.Err() == nil {
 		addr, connected := p.target()
 		if connected {
-			backoff, told = 0, ""
+			if up.IsZero() {
+				up = time.Now()
+			}
 			rest(ctx, wake, 0)
 			continue
+		}
+		// A connection that did not last is no reason to hurry.
+		if !up.IsZero() && time.Since(up) >= p.t.limits.Silence {
+			backoff, told = 0, ""
+		}
+		up = time.Time{}
+		if backoff > 0 {
+			pause(ctx, backoff)
 		}
 		if p.t.cfg.Self > p.id && rest(ctx, wake, dialPatience) {
 			continue
@@ -57,7 +70,6 @@ func (p *peer) keepConnected(ctx context.Context, wake <-chan struct{}) {
 		if err == nil {
 			select {
 			case <-c.ready:
-				continue
 			case <-c.ctx.Done(): // why is told where the connection is dropped
 			case <-ctx.Done():
 			}
@@ -70,7 +82,6 @@ func (p *peer) keepConnected(ctx context.Context, wake <-chan struct{}) {
 			p.failed(err)
 		}
 		backoff = p.t.nextBackoff(backoff)
-		pause(ctx, backoff)
 	}
 }
 

@@ -139,7 +139,7 @@ func (t *Transport) begin(c *conn) error {
 	return nil
 }
 
-// adopt puts an introduced connection to use, or says why another one is kept. Both sides come to the same choice.
+// adopt puts a connection to use that both sides have vetted, or says why not. Both sides come to the same choice.
 func (t *Transport) adopt(c *conn) error {
 	if err := t.choose(c); err != nil {
 		return err
@@ -148,22 +148,16 @@ func (t *Transport) adopt(c *conn) error {
 	return nil
 }
 
-// choose is adopt but for the event, which is told without the lock.
+// choose is the part of adopt under the lock.
 func (t *Transport) choose(c *conn) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closing {
-		return &CloseError{Reason: ReasonShutdown, Text: "node is stopping"}
-	}
-	if t.removed[c.peer] {
-		return &CloseError{Reason: ReasonRemoved, Text: fmt.Sprintf("node %d was removed from the cluster", c.peer)}
+	if err := t.vetLocked(c); err != nil {
+		return err // the world may have changed since it was vetted
 	}
 	p := t.peers[c.peer]
 	old := p.conn
 	if old != nil {
-		if why := t.refuseSecond(old, c); why != "" {
-			return &CloseError{Reason: ReasonDuplicate, Text: why}
-		}
 		old.fail(ReasonDuplicate, "a newer connection is kept")
 	}
 	restarted := old != nil && old.hello.boot != c.hello.boot
@@ -178,6 +172,28 @@ func (t *Transport) choose(c *conn) error {
 	t.counters.connected.Add(1)
 	t.publishLocked()
 	signal(p.wake)
+	return nil
+}
+
+// vet says why an introduced connection cannot be put to use, or nil.
+func (t *Transport) vet(c *conn) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.vetLocked(c)
+}
+
+func (t *Transport) vetLocked(c *conn) error {
+	switch {
+	case t.closing:
+		return &CloseError{Reason: ReasonShutdown, Text: "node is stopping"}
+	case t.removed[c.peer]:
+		return &CloseError{Reason: ReasonRemoved, Text: fmt.Sprintf("node %d was removed from the cluster", c.peer)}
+	}
+	if old := t.peers[c.peer].conn; old != nil {
+		if why := t.refuseSecond(old, c); why != "" {
+			return &CloseError{Reason: ReasonDuplicate, Text: why}
+		}
+	}
 	return nil
 }
 
@@ -200,7 +216,7 @@ func (t *Transport) refuseSecond(old, c *conn) string {
 // drop takes an ended connection out of use.
 func (t *Transport) drop(c *conn, end *CloseError) {
 	if end.Remote && end.Reason == ReasonShutdown {
-		c.leave()
+		c.leave() // the goodbye itself may have been lost
 	}
 	t.counters.closed[end.Reason].Add(1)
 	e := Event{Kind: EventRefused, Peer: c.peer, Addr: c.qc.RemoteAddr().String(), Err: end}
@@ -239,13 +255,19 @@ func (t *Transport) publishLocked() {
 	t.routes.Store(&routes)
 }
 
-// tellGoodbye tells that a connected peer is stopping.
+// tellGoodbye tells that a connected peer is stopping. A node that stops itself hears peers take leave in turn; that
+// says nothing about them.
 func (t *Transport) tellGoodbye(c *conn) {
 	t.mu.Lock()
-	if p := t.peers[c.peer]; p != nil && p.conn == c {
+	p := t.peers[c.peer]
+	stops := !t.closing && p != nil && p.conn == c
+	if stops {
 		t.tellLocked(p.id, wire.PeerGoodbye)
 	}
 	t.mu.Unlock()
+	if !stops {
+		return
+	}
 	t.emit(Event{Kind: EventGoodbye, Peer: c.peer, Addr: c.qc.RemoteAddr().String()})
 }
 

@@ -59,8 +59,9 @@ func (c *conn) serveLane(s *quic.ReceiveStream) error {
 	return r.serve()
 }
 
-// introduce checks a lane's preface. The first one of a connection decides whether it is put to use; later
-// ones must agree with it. The order is part of the protocol: the cluster first (P27), before anything else is looked at.
+// introduce checks a lane's preface and waits until the lane may be read. The first preface of a connection decides
+// whether the peer is accepted; later ones must agree with it. The connection is put to use with the peer's first frame on the
+// control lane, which says that it has accepted this side too. The order is part of the protocol: the cluster first (P27), before anything else is looked at.
 func (c *conn) introduce(p *preface) error {
 	t := c.t
 	switch {
@@ -88,14 +89,21 @@ func (c *conn) introduce(p *preface) error {
 		return err
 	}
 	if first {
-		if err := t.adopt(c); err != nil {
+		if err := t.vet(c); err != nil {
 			return err
 		}
-		close(c.ready)
-		return nil
+		// Nothing is sent on a connection before this; so the first frame tells the peer that it is accepted.
+		if err := c.beacon(never); err != nil {
+			return fmt.Errorf("first frame: %w", err)
+		}
+		close(c.vetted)
+	}
+	gate := c.ready
+	if p.lane == laneControl {
+		gate = c.vetted // its first frame opens the other gate
 	}
 	select {
-	case <-c.ready:
+	case <-gate:
 		return nil
 	case <-c.ctx.Done():
 		return c.ctx.Err()
@@ -142,6 +150,12 @@ func (l *laneReader) serve() error {
 			return err
 		}
 		l.seq++
+		if l.kind == laneControl && l.seq == 1 {
+			if err := l.c.t.adopt(l.c); err != nil {
+				return err
+			}
+			close(l.c.ready)
+		}
 		l.c.heard()
 		l.c.t.counters.lanes[l.kind].received(lengthBytes + len(frame))
 		if err := l.take(frame); err != nil {

@@ -74,8 +74,9 @@ func reload(s *settings, n *node, level *slog.LevelVar, log *slog.Logger) {
 	if err == nil {
 		var l slog.Level
 		if err = l.UnmarshalText([]byte(x.value)); err == nil {
-			level.Set(l)
+			level.Set(min(l, level.Level())) // the line is to be seen either way
 			log.Info("log level", "level", l, "from", x.origin)
+			level.Set(l)
 		}
 	}
 	if err != nil {

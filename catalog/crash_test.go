@@ -57,6 +57,12 @@ func opened(t *testing.T, image []byte) (*Snapshot, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "catalog.db")
 	must(t, os.WriteFile(path, image, 0o600))
+	return openedAt(t, path)
+}
+
+// openedAt returns what the file at path is opened as.
+func openedAt(t *testing.T, path string) (*Snapshot, error) {
+	t.Helper()
 	c, err := Open(path, Options{LockTimeout: time.Millisecond})
 	if err != nil {
 		return nil, err

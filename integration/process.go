@@ -112,21 +112,32 @@ func (p *Process) lastWords() string {
 	return string(raw[max(0, len(raw)-tail):])
 }
 
-var buildOnce = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "flotilla-bin-")
-	if err != nil {
-		return "", err
-	}
-	bin := filepath.Join(dir, "flotilla")
-	out, err := exec.Command("go", "build", "-o", bin, "flotilla/cmd/flotilla").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build the binary: %w\n%s", err, out)
-	}
-	return bin, nil
-})
+var binary struct {
+	once sync.Once
+	dir  string
+	err  error
+}
 
-// Binary builds cmd/flotilla once per process and returns its path.
-func Binary() (string, error) { return buildOnce() }
+// Binary builds cmd/flotilla once per test process and returns its path.
+func Binary() (string, error) {
+	binary.once.Do(func() {
+		if binary.dir, binary.err = os.MkdirTemp("", "flotilla-bin-"); binary.err != nil {
+			return
+		}
+		out, err := exec.Command("go", "build", "-o", binary.dir, "flotilla/cmd/flotilla").CombinedOutput()
+		if err != nil {
+			binary.err = fmt.Errorf("build the binary: %w\n%s", err, out)
+		}
+	})
+	return filepath.Join(binary.dir, "flotilla"), binary.err
+}
+
+// removeBinary removes what Binary built.
+func removeBinary() {
+	if binary.dir != "" {
+		_ = os.RemoveAll(binary.dir)
+	}
+}
 
 // run executes the binary to its end within 30 s and returns what it printed on standard output.
 func run(bin string, args ...string) ([]byte, error) {

@@ -134,23 +134,19 @@ func (c *Core) stepHigher(m wire.Message) error {
 }
 
 // stepLower deals with a message of a lower term. Replies are late and say nothing (F5, F6). Whoever asks
-// is told our term: an old leader steps down by it, a stale candidate catches up.
+// is told our term: an old leader steps down by it, a stale candidate catches up. It may be leader or candidate of our
+// term when the notice arrives, so the notice says nothing besides that would be wrong then: not to a leader that we
+// refuse an append, not to a candidate that we refuse a vote.
 func (c *Core) stepLower(m wire.Message) error {
 	assert.That(m.Term < c.term, "I16: not a lower term")
-	var reply wire.MessageType
 	switch m.Type {
-	case wire.MsgAppend:
-		reply = wire.MsgAppendReply
-	case wire.MsgHeartbeat:
-		reply = wire.MsgHeartbeatReply
-	case wire.MsgVote:
-		reply = wire.MsgVoteReply
+	case wire.MsgAppend, wire.MsgHeartbeat, wire.MsgVote:
+		notice := to(m.From, wire.MsgHeartbeatReply)
+		notice.Index = c.commit
+		c.send(notice)
 	case wire.MsgReadIndex:
 		return c.refuseReadIndex(m)
-	default:
-		return nil
 	}
-	c.send(wire.Message{Type: reply, To: m.From, Reject: true, Index: m.Index})
 	return nil
 }
 

@@ -35,6 +35,7 @@ var (
 	descFsyncs      = describe("log_fdatasyncs_total", "Calls of fdatasync by the log.")
 	descCommits     = describe("log_commits_total", "Disk commits of the log.")
 	descProposals   = describe("proposals_total", "Proposals made at this node, by outcome: applied, not_applied, unknown.", "outcome")
+	descAcquired    = describe("metadata_acquisitions_total", "Acquisitions of the leadership of group 0; each raises the epoch by one.")
 	descErrors      = describe("errors_total", "Failed requests by kind.", "kind")
 	descSnapSent    = describe("snapshot_sent_bytes_total", "Bytes of snapshots sent.")
 	descSnapDone    = describe("snapshot_installed_total", "Snapshots installed.")
@@ -88,6 +89,7 @@ func engine(s *multiraft.Stats, ch chan<- prometheus.Metric, gauge, count sendFu
 		buckets[bound.Seconds()] = sum
 	}
 	ch <- prometheus.MustNewConstHistogram(descTurnTime, s.Turns, s.TurnTime.Seconds(), buckets)
+	count(descAcquired, float64(s.Acquisitions))
 	gauge(descGroups, float64(s.Groups))
 	gauge(descLed, float64(s.Led))
 	gauge(descPending, float64(s.Pending))

@@ -47,6 +47,7 @@ func (w *worker) bumpEpoch(g *group, term wire.Term) {
 	}
 	if _, _, err := g.core.Propose(packOne(w.e.cfg.EpochBump(term))); err == nil {
 		g.bumped = term
+		w.e.stats.acquisitions.Add(1)
 	}
 }
 

@@ -34,6 +34,7 @@ type counters struct {
 	stepErrors, changeErrors            atomic.Uint64
 	promotions, quarantined, stalls     atomic.Uint64
 	errors                              [codes]atomic.Uint64
+	acquisitions                        atomic.Uint64
 	led                                 atomic.Int64
 }
 
@@ -81,6 +82,8 @@ type Stats struct {
 	ChangeErrors uint64
 	Promotions   uint64
 	Stalls       uint64
+	// Acquisitions counts how often this node became leader of group 0 and asked for a new epoch (P20).
+	Acquisitions uint64
 
 	// Groups are here, of them Led are led here, Quarantined are out of service, Pending have callers waiting.
 	Groups      int
@@ -139,7 +142,7 @@ func (e *Engine) Stats() Stats {
 		CommitTime: time.Duration(c.commitNanos.Load()), CommandsApplied: c.commandsApplied.Load(),
 		Applied: c.applied.Load(), Reads: c.reads.Load(), ReadRetries: c.readRetries.Load(), Forwarded: c.forwarded.Load(),
 		StepErrors: c.stepErrors.Load(), ChangeErrors: c.changeErrors.Load(), Promotions: c.promotions.Load(),
-		Stalls: c.stalls.Load(), Led: int(c.led.Load()), Quarantined: int(c.quarantined.Load()),
+		Stalls: c.stalls.Load(), Acquisitions: c.acquisitions.Load(), Led: int(c.led.Load()), Quarantined: int(c.quarantined.Load()),
 		WaitingBytes: e.bytes.Load(), Errors: map[wire.Code]uint64{},
 		Up: e.started.Load() && !e.closing.Load() && !e.fenced.Load(),
 	}

@@ -70,11 +70,11 @@ func TestFlippedBits(t *testing.T) {
 		}
 	}
 	for page := metaPageCount * 4096; page < len(file); page += 4096 { // and of what bbolt trusts without looking
-		for i := range 64 {
+		for i := range 32 {
 			try(page+i, 1<<rng.IntN(8))
 		}
 	}
-	for range 300 {
+	for range 150 {
 		try(rng.IntN(len(file)), 1<<rng.IntN(8))
 	}
 	if found < 200 {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"flotilla"
@@ -45,7 +46,9 @@ type testCluster struct {
 	addrs map[flotilla.NodeID]string
 	conns map[flotilla.NodeID]net.PacketConn
 	hosts map[flotilla.NodeID]*flotilla.Host
-	logs  bool
+	// sim is nil on real sockets.
+	sim  *quictest.Network
+	logs bool
 	// change edits a node's Config before it is opened.
 	change func(*flotilla.Config)
 }
@@ -64,6 +67,21 @@ func newCluster(t *testing.T, n int) *testCluster {
 	}
 	t.Cleanup(c.closeAll)
 	return c
+}
+
+// simulated runs f in a bubble of fake time, with n nodes on a simulated network.
+func simulated(t *testing.T, n int, f func(t *testing.T, c *testCluster)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 0)
+		c.sim = quictest.NewNetwork(time.Millisecond)
+		defer c.sim.Close()
+		defer c.closeAll()
+		for id := flotilla.NodeID(1); id <= flotilla.NodeID(n); id++ {
+			c.addrs[id] = fmt.Sprintf("10.0.0.%d:7400", id)
+		}
+		f(t, c)
+	})
 }
 
 func check(t testing.TB, err error) {
@@ -93,6 +111,9 @@ func (c *testCluster) config(id flotilla.NodeID) flotilla.Config {
 	if conn := c.conns[id]; conn != nil { // the first time, the socket that reserved the port
 		cfg.Conn = conn
 		delete(c.conns, id)
+	}
+	if c.sim != nil {
+		cfg.Conn = c.sim.Listen(c.t, c.addrs[id])
 	}
 	if c.logs {
 		cfg.Logger = slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", id)

@@ -165,6 +165,7 @@ const (
 
 // ask sends q and waits for the reply, which is in w when the error is nil.
 func (c *conn) ask(ctx context.Context, q *protocol.Request, w *call) (sent, error) {
+	w.reply, w.err = protocol.Reply{}, nil // w may have been through another try
 	c.mu.Lock()
 	if err := c.mu.err; err != nil {
 		c.mu.Unlock()

@@ -99,14 +99,14 @@ func (c *session) serve() error {
 
 // greet accepts the client's stream and exchanges hellos.
 func (c *session) greet() (*quic.Stream, *protocol.FrameReader, error) {
-	ctx, cancel := context.WithTimeout(c.ctx, helloTimeout)
+	ctx, cancel := context.WithTimeout(c.ctx, c.server.limits.helloTimeout)
 	defer cancel()
 	late := &closing{protocol.CloseTimeout, "no hello in time"}
 	stream, err := c.qc.AcceptStream(ctx)
 	if err != nil {
 		return nil, nil, late
 	}
-	_ = stream.SetDeadline(time.Now().Add(helloTimeout)) // fails on a dead stream only, as the next call does
+	_ = stream.SetDeadline(time.Now().Add(c.server.limits.helloTimeout)) // fails on a dead stream only, as the next call does
 	frames := protocol.NewFrameReader(stream)
 	body, err := frames.Next()
 	if err != nil {

@@ -25,8 +25,8 @@ const (
 	// idleWorkers is how many goroutines wait for the next request rather than end.
 	idleWorkers = 2048
 
-	// helloTimeout is how long a fresh connection may stay silent; it costs a goroutine until then.
-	helloTimeout = 5 * time.Second
+	// defaultHelloTimeout is how long a fresh connection may stay silent; it costs a goroutine until then.
+	defaultHelloTimeout = 5 * time.Second
 	// defaultWriteTimeout bounds one write to a client: one that takes nothing for so long is cut off.
 	defaultWriteTimeout = 10 * time.Second
 	// httpTimeout bounds the work on one HTTP request.
@@ -40,15 +40,15 @@ const (
 
 // limits are the numbers of one Server.
 type limits struct {
-	conns, inFlight, workers int
-	requestBytes             int64
-	replyBytes, hardReply    int
-	writeTimeout             time.Duration
+	conns, inFlight, workers   int
+	requestBytes               int64
+	replyBytes, hardReply      int
+	helloTimeout, writeTimeout time.Duration
 }
 
 func defaultLimits() limits {
 	return limits{
 		conns: defaultConns, inFlight: defaultInFlight, workers: defaultWorkers, requestBytes: defaultRequestBytes,
-		replyBytes: defaultReplyBytes, hardReply: hardReplyBytes, writeTimeout: defaultWriteTimeout,
+		replyBytes: defaultReplyBytes, hardReply: hardReplyBytes, helloTimeout: defaultHelloTimeout, writeTimeout: defaultWriteTimeout,
 	}
 }

@@ -3,7 +3,6 @@ package multiraft
 import (
 	"errors"
 	"fmt"
-	"syscall"
 	"testing"
 	"time"
 
@@ -21,7 +20,7 @@ func TestHungDisk(t *testing.T) {
 		old := c.leader(1)
 		mustPropose(t, old.engine, 1, "before")
 		gate := make(chan struct{})
-		old.log.before = func([]wire.LogUpdate) error { <-gate; return nil }
+		old.log.hook(func([]wire.LogUpdate) error { <-gate; return nil })
 		began := time.Now()
 		go func() { _, _ = old.engine.Propose(within(time.Minute), 1, []byte("meanwhile")) }()
 		for {
@@ -74,7 +73,7 @@ func TestFailedCommitFencesTheNode(t *testing.T) {
 		old := c.leader(1)
 		mustPropose(t, old.engine, 1, "before")
 		eio := errors.New("input/output error")
-		old.log.before = func([]wire.LogUpdate) error { return eio }
+		old.log.hook(func([]wire.LogUpdate) error { return eio })
 		_, err := old.engine.Propose(within(10*time.Second), 1, []byte("in the failed commit"))
 		wantCode(t, err, wire.CodeUnknownOutcome)
 		<-old.engine.Failed()
@@ -117,7 +116,7 @@ func TestFencedLeaderHandsOver(t *testing.T) {
 		defer c.killAll()
 		old := c.leader(1)
 		mustPropose(t, old.engine, 1, "before")
-		old.log.before = func([]wire.LogUpdate) error { return errors.New("input/output error") }
+		old.log.hook(func([]wire.LogUpdate) error { return errors.New("input/output error") })
 		go func() { _, _ = old.engine.Propose(within(time.Minute), 1, []byte("x")) }()
 		<-old.engine.Failed()
 		began := time.Now()
@@ -141,7 +140,7 @@ func TestNoSpaceHeals(t *testing.T) {
 		defer c.killAll()
 		n := c.leader(1)
 		mustPropose(t, n.engine, 1, "before")
-		n.log.before = func([]wire.LogUpdate) error { return fmt.Errorf("commit: %w", syscall.ENOSPC) }
+		n.log.hook(func([]wire.LogUpdate) error { return fmt.Errorf("commit: %w", wire.ErrNoSpace) })
 		waiting := make(chan error, 1)
 		go func() {
 			_, err := n.engine.Propose(within(time.Minute), 1, []byte("in the commit without space"))
@@ -154,7 +153,7 @@ func TestNoSpaceHeals(t *testing.T) {
 			t.Errorf("read with a full disk: %v", err)
 		}
 		time.Sleep(10 * time.Second)
-		n.log.before = nil
+		n.log.hook(nil)
 		wantCode(t, <-waiting, wire.CodeUnknownOutcome) // ten seconds are too long to lead without a disk
 		mustPropose(t, c.leader(1).engine, 1, "after")
 		if full, freed := eventsOf[DiskFull](n.events), eventsOf[DiskFreed](n.events); len(full) != 1 || len(freed) != 1 {

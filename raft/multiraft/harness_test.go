@@ -16,10 +16,9 @@ import (
 
 // memLog is a LogStore in memory. It outlives engines, as a disk does.
 type memLog struct {
-	before func([]wire.LogUpdate) error // called before a commit, without the lock: it may wait, or fail it
-
 	mu struct {
 		sync.Mutex
+		before  func([]wire.LogUpdate) error // called before a commit, without the lock: it may wait, or fail it
 		groups  map[wire.GroupID]*memGroup
 		commits int
 		updates int
@@ -45,8 +44,11 @@ func (l *memLog) create(id wire.GroupID, m wire.Membership) {
 }
 
 func (l *memLog) Commit(batch []wire.LogUpdate) error {
-	if l.before != nil {
-		if err := l.before(batch); err != nil {
+	l.mu.Lock()
+	before := l.mu.before
+	l.mu.Unlock()
+	if before != nil {
+		if err := before(batch); err != nil {
 			return err
 		}
 	}
@@ -69,7 +71,10 @@ func (l *memLog) Commit(batch []wire.LogUpdate) error {
 			if at > len(g.entries) {
 				panic(fmt.Sprintf("gap in log of group %d: %d after %d", u.Group, at+1, len(g.entries)))
 			}
-			g.entries = append(g.entries[:at:at], u.Entries...)
+			if at < len(g.entries) {
+				g.entries = slices.Clip(g.entries[:at]) // a reader may hold what is superseded
+			}
+			g.entries = append(g.entries, u.Entries...)
 		}
 		if u.SetMembership {
 			g.state.Membership = u.Membership
@@ -77,6 +82,13 @@ func (l *memLog) Commit(batch []wire.LogUpdate) error {
 		g.state.Last = wire.Index(len(g.entries))
 	}
 	return nil
+}
+
+// hook has f called before each commit.
+func (l *memLog) hook(f func([]wire.LogUpdate) error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.before = f
 }
 
 func (l *memLog) State(id wire.GroupID) (wire.GroupState, bool) {
@@ -130,10 +142,10 @@ func (l *memLog) Entries(id wire.GroupID, dst []wire.Entry, lo, hi wire.Index, m
 // network connects engines of one process. Without a delay a Send is a call of the receiver.
 type network struct {
 	delay time.Duration
-	drop  func(from, to wire.NodeID, lane wire.Lane, m *wire.Message) bool // nil drops nothing; called under mu
 
 	mu struct {
 		sync.Mutex
+		drop  func(from, to wire.NodeID, m *wire.Message) bool // nil drops nothing
 		ports map[wire.NodeID]*port
 		cut   map[[2]wire.NodeID]bool
 	}
@@ -209,7 +221,7 @@ func (p *port) Send(to wire.NodeID, lane wire.Lane, msgs []wire.Message) error {
 		if m.Type.Lane() != lane {
 			panic("message on the wrong lane")
 		}
-		if p.net.drop != nil && p.net.dropped(p.self, to, lane, &m) {
+		if p.net.dropped(p.self, to, &m) {
 			continue
 		}
 		m.Entries = slices.Clone(m.Entries)
@@ -228,10 +240,17 @@ func (p *port) Send(to wire.NodeID, lane wire.Lane, msgs []wire.Message) error {
 	return nil
 }
 
-func (n *network) dropped(from, to wire.NodeID, lane wire.Lane, m *wire.Message) bool {
+func (n *network) dropped(from, to wire.NodeID, m *wire.Message) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.drop(from, to, lane, m)
+	return n.mu.drop != nil && n.mu.drop(from, to, m)
+}
+
+// lose has f say which messages get lost.
+func (n *network) lose(f func(from, to wire.NodeID, m *wire.Message) bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.mu.drop = f
 }
 
 func (p *port) Forward(ctx context.Context, to wire.NodeID, request []byte) ([]byte, error) {

@@ -169,7 +169,7 @@ func TestCloseWithHungDisk(t *testing.T) {
 		n := c.leader(1)
 		gate := make(chan struct{})
 		defer close(gate)
-		n.log.before = func([]wire.LogUpdate) error { <-gate; return nil }
+		n.log.hook(func([]wire.LogUpdate) error { <-gate; return nil })
 		lost := make(chan error, 1)
 		go func() {
 			_, err := n.engine.Propose(context.Background(), 1, []byte("x"))
@@ -239,17 +239,15 @@ func TestReadinessLatch(t *testing.T) {
 		<-leader.engine.Ready()
 		<-c.nodes[1].engine.Ready()
 		<-c.nodes[1].engine.Ready() // late listeners see it too
-		c.net.drop = func(_, to wire.NodeID, _ wire.Lane, m *wire.Message) bool {
+		c.net.lose(func(_, to wire.NodeID, m *wire.Message) bool {
 			return to == 3 && m.Type == wire.MsgAppend && len(m.Entries) > 0
-		}
+		})
 		c.start(3)
 		time.Sleep(2 * time.Second)
 		if s, _ := c.nodes[3].engine.GroupStatus(0); s.Leader != leader.id || isClosed(c.nodes[3].engine.Ready()) {
 			t.Fatalf("node 3 knows leader %d and has applied nothing, ready %v", s.Leader, isClosed(c.nodes[3].engine.Ready()))
 		}
-		c.net.mu.Lock()
-		c.net.drop = nil
-		c.net.mu.Unlock()
+		c.net.lose(nil)
 		<-c.nodes[3].engine.Ready()
 		if got := len(eventsOf[NodeReady](c.nodes[3].events)); got != 1 {
 			t.Errorf("told %d times", got)

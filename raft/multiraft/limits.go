@@ -28,6 +28,10 @@ const (
 	// comes in meanwhile is packed together.
 	maxOutstandingBatches = 2
 
+	// maxCommitBytes bounds one disk commit unless one turn alone is larger: beyond it a commit takes longer than an
+	// election should wait for its vote.
+	maxCommitBytes = 16 << 20
+
 	// maxApplyBytes bounds one StateMachine.Apply call, so that reads and other groups get their turn.
 	maxApplyBytes = 4 << 20
 

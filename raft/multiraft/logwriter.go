@@ -3,20 +3,27 @@ package multiraft
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"flotilla/raft"
 	"flotilla/raft/wire"
 )
 
-// logBatch is what goes to disk together: updates of any groups of any workers, in the order they were handed
-// over, and whom to tell.
+// logBatch is what goes to disk together: updates of any groups of any workers in the order they were handed over,
+// whom to tell of each, and the turns they came from.
 type logBatch struct {
 	updates []wire.LogUpdate
-	marks   []durableMark
-	workers []*worker // one for each turn that is part of it
+	marks   []durableMark // one for each update
+	turns   []logTurn
+}
+
+// logTurn says how many updates of how many bytes came from one worker's turn.
+type logTurn struct {
+	w       *worker
+	updates int
+	bytes   int
 }
 
 // add appends the update of rd.
@@ -25,11 +32,25 @@ func (b *logBatch) add(g *group, rd *raft.Ready) {
 	b.marks = append(b.marks, durableMark{g: g, token: rd.Token})
 }
 
+// move appends the first n turns of from to b and removes them there.
+func (b *logBatch) move(from *logBatch, n int) {
+	updates := 0
+	for _, t := range from.turns[:n] {
+		updates += t.updates
+	}
+	b.updates = append(b.updates, from.updates[:updates]...)
+	b.marks = append(b.marks, from.marks[:updates]...)
+	b.turns = append(b.turns, from.turns[:n]...)
+	from.updates = slices.Delete(from.updates, 0, updates)
+	from.marks = slices.Delete(from.marks, 0, updates)
+	from.turns = slices.Delete(from.turns, 0, n)
+}
+
 func (b *logBatch) reset() {
 	clear(b.updates)
 	clear(b.marks)
-	clear(b.workers)
-	b.updates, b.marks, b.workers = b.updates[:0], b.marks[:0], b.workers[:0]
+	clear(b.turns)
+	b.updates, b.marks, b.turns = b.updates[:0], b.marks[:0], b.turns[:0]
 }
 
 // logWriter is the one goroutine that waits for the disk. While a batch is being written all workers queue
@@ -50,8 +71,8 @@ type logWriter struct {
 
 // delivery is what one worker is told after a commit.
 type delivery struct {
-	marks   []durableMark
-	batches int
+	marks []durableMark
+	turns int
 }
 
 func newLogWriter(e *Engine) *logWriter {
@@ -67,14 +88,17 @@ func (l *logWriter) ring() {
 
 // submit queues a worker's turn and empties b.
 func (l *logWriter) submit(w *worker, b *logBatch) {
+	turn := logTurn{w: w, updates: len(b.updates)}
+	for i := range b.updates {
+		for n := range b.updates[i].Entries {
+			turn.bytes += b.updates[i].Entries[n].Size()
+		}
+	}
+	b.turns = append(b.turns, turn)
 	l.mu.Lock()
-	q := &l.mu.queue
-	q.updates = append(q.updates, b.updates...)
-	q.marks = append(q.marks, b.marks...)
-	q.workers = append(q.workers, w)
+	l.mu.queue.move(b, 1)
 	l.mu.Unlock()
 	l.ring()
-	b.reset()
 }
 
 // loop commits until done is closed. A commit that has begun is finished.
@@ -89,68 +113,103 @@ func (l *logWriter) loop(done <-chan struct{}) {
 	}
 }
 
-// commit makes durable what is queued, all of it in one disk commit, and tells the workers. Without space
-// it keeps the batch and tries again when it is rung next, at the latest with the next tick.
+// commit makes durable what is queued in one disk commit and tells the workers. Without space it keeps the batch
+// and tries again when it is rung next, at the latest with the next tick.
 func (l *logWriter) commit() {
-	if len(l.writing.marks) == 0 {
-		l.mu.Lock()
-		l.mu.queue, l.writing = l.writing, l.mu.queue
-		l.mu.Unlock()
-	}
-	if len(l.writing.marks) == 0 || l.e.fenced.Load() {
+	l.take()
+	if len(l.writing.updates) == 0 || l.e.fenced.Load() {
 		return
 	}
 	started := time.Now()
-	err := l.write()
-	switch {
-	case isNoSpace(err):
+	err := l.write(l.writing.updates)
+	if errors.Is(err, wire.ErrNoSpace) {
 		l.e.outOfSpace(err)
-		return
-	case err != nil:
-		l.e.fence(fmt.Errorf("commit %d log updates: %w", len(l.writing.updates), err))
-		return
+		err = l.commitSmall()
+	} else if err == nil {
+		l.e.spaceAgain()
+		l.e.stats.commit(&l.writing, time.Since(started))
+		for _, t := range l.writing.turns {
+			l.told[t.w.number].turns++
+		}
+		l.deliver(l.writing.marks)
+		l.writing.reset()
 	}
-	l.e.spaceAgain()
-	l.e.stats.commit(&l.writing, time.Since(started))
-	l.deliver()
-	l.writing.reset()
-	l.mu.Lock()
-	more := len(l.mu.queue.marks) > 0
-	l.mu.Unlock()
-	if more {
-		l.ring()
+	if err != nil {
+		l.e.fence(fmt.Errorf("commit %d log updates: %w", len(l.writing.updates), err))
 	}
 }
 
+// take moves turns from the queue to the batch, up to maxCommitBytes but at least one.
+func (l *logWriter) take() {
+	size := 0
+	for _, t := range l.writing.turns {
+		size += t.bytes
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, t := range l.mu.queue.turns {
+		if size += t.bytes; size > maxCommitBytes && len(l.writing.turns)+n > 0 {
+			l.ring() // for the rest
+			break
+		}
+		n++
+	}
+	l.writing.move(&l.mu.queue, n)
+}
+
+// commitSmall makes durable, on a disk without space for entries, what groups without entries in the batch have
+// in it: terms and votes, so that this node still helps to elect leaders elsewhere.
+func (l *logWriter) commitSmall() error {
+	blocked := map[*group]bool{}
+	for i := range l.writing.updates {
+		if len(l.writing.updates[i].Entries) > 0 {
+			blocked[l.writing.marks[i].g] = true
+		}
+	}
+	var small logBatch
+	for i, m := range l.writing.marks {
+		if !blocked[m.g] {
+			small.updates = append(small.updates, l.writing.updates[i])
+			small.marks = append(small.marks, m)
+		}
+	}
+	if len(small.updates) == 0 {
+		return nil
+	}
+	if err := l.write(small.updates); err != nil {
+		if errors.Is(err, wire.ErrNoSpace) {
+			return nil // not even that
+		}
+		return err
+	}
+	l.deliver(small.marks)
+	return nil
+}
+
 // write calls the store; a store that panics has an unknown outcome like one that fails.
-func (l *logWriter) write() (err error) {
+func (l *logWriter) write(updates []wire.LogUpdate) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic in the log store: %v", r)
 		}
 	}()
-	return l.e.cfg.Log.Commit(l.writing.updates)
+	return l.e.cfg.Log.Commit(updates)
 }
 
-// deliver tells each worker what became durable, in one go.
-func (l *logWriter) deliver() {
-	for _, w := range l.writing.workers {
-		l.told[w.number].batches++
-	}
-	for _, m := range l.writing.marks {
+// deliver tells each worker, in one go, which tokens and how many of its turns became durable.
+func (l *logWriter) deliver(marks []durableMark) {
+	for _, m := range marks {
 		d := &l.told[m.g.w.number]
 		d.marks = append(d.marks, m)
 	}
 	for n := range l.told {
 		d := &l.told[n]
-		if d.batches == 0 {
+		if len(d.marks) == 0 && d.turns == 0 {
 			continue
 		}
-		l.e.workers[n].inbox.persisted(d.marks, d.batches)
+		l.e.workers[n].inbox.persisted(d.marks, d.turns)
 		clear(d.marks)
-		d.marks, d.batches = d.marks[:0], 0
+		d.marks, d.turns = d.marks[:0], 0
 	}
 }
-
-// isNoSpace reports whether a commit failed because the disk is full: nothing of it was written.
-func isNoSpace(err error) bool { return errors.Is(err, syscall.ENOSPC) }

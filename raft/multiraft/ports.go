@@ -21,8 +21,9 @@ type Transport interface {
 // LogStore is the durable log of all groups of a node. Commit is called by one goroutine; the readers by
 // any number of others at the same time. What Commit was given is visible to readers when it returns nil.
 type LogStore interface {
-	// Commit makes a batch durable, all of it or none, in one disk commit (N3). Any error has an unknown
-	// outcome: the store is fenced and answers wire.ErrFenced from then on.
+	// Commit makes a batch durable, all of it or none, in one disk commit (N3); a group may have several updates in it.
+	// wire.ErrNoSpace says that nothing was attempted: the same updates come again. Any other error has an unknown
+	// outcome: the store is fenced and answers wire.ErrFenced from then on. Entries and members are kept.
 	Commit(batch []wire.LogUpdate) error
 	// State returns what the store holds of group g, and whether it holds it.
 	State(g wire.GroupID) (wire.GroupState, bool)

@@ -59,10 +59,9 @@ func TestReadsSurviveLossAndLeaderChange(t *testing.T) {
 		leader := c.leader(1)
 		follower := c.other(leader)
 		mustPropose(t, leader.engine, 1, "x")
-		losing := true
-		c.net.drop = func(_, _ wire.NodeID, _ wire.Lane, m *wire.Message) bool {
-			return losing && (m.Type == wire.MsgReadIndex || m.Type == wire.MsgReadIndexReply)
-		}
+		c.net.lose(func(_, _ wire.NodeID, m *wire.Message) bool {
+			return m.Type == wire.MsgReadIndex || m.Type == wire.MsgReadIndexReply
+		})
 		_, err := follower.engine.Query(within(500*time.Millisecond), 1, nil)
 		wantCode(t, err, wire.CodeTimeout)
 		answered := make(chan error, 1)
@@ -74,16 +73,10 @@ func TestReadsSurviveLossAndLeaderChange(t *testing.T) {
 			answered <- err
 		}()
 		time.Sleep(time.Second)
-		c.net.mu.Lock()
-		losing = false
-		c.net.mu.Unlock()
+		c.net.lose(nil)
 		c.kill(leader.id)
 		if err := <-answered; err != nil {
 			t.Errorf("read across a leader change: %v", err)
-		}
-		c.kill(c.other(follower).id)
-		if n := c.nodes[c.other(follower).id]; n.engine.closing.Load() == false {
-			c.kill(n.id)
 		}
 		for id, n := range c.nodes {
 			if id != follower.id && !n.engine.closing.Load() {

@@ -113,7 +113,7 @@ func (c *counters) turn(d time.Duration) {
 func (c *counters) commit(b *logBatch, d time.Duration) {
 	c.commits.Add(1)
 	c.commitNanos.Add(uint64(d))
-	c.commitTurns.Add(uint64(len(b.workers)))
+	c.commitTurns.Add(uint64(len(b.turns)))
 	entries := 0
 	for i := range b.updates {
 		entries += len(b.updates[i].Entries)

@@ -259,7 +259,7 @@ func (w *worker) handOut() {
 
 // persist hands this turn's log updates of all groups to the log writer.
 func (w *worker) persist() {
-	if len(w.batch.marks) == 0 {
+	if len(w.batch.updates) == 0 {
 		return
 	}
 	if w.outstanding == 0 {

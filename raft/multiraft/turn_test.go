@@ -105,21 +105,21 @@ func TestOrderInsideATurn(t *testing.T) {
 	h := newHand(c)
 	leader, follower := c.nodes[1], c.nodes[2]
 	for _, n := range []*node{leader, follower} {
-		n.log.before = func(batch []wire.LogUpdate) error {
+		n.log.hook(func(batch []wire.LogUpdate) error {
 			for i := range batch {
 				for _, e := range batch[i].Entries {
 					trace = append(trace, fmt.Sprintf("node %d commits %d", n.id, e.Index))
 				}
 			}
 			return nil
-		}
+		})
 		n.machines[1].onApply = func(batch []Command) error {
 			trace = append(trace, fmt.Sprintf("node %d applies %d", n.id, batch[0].Index))
 			return nil
 		}
 	}
 	h.lead(leader)
-	c.net.drop = func(from, to wire.NodeID, _ wire.Lane, m *wire.Message) bool {
+	c.net.lose(func(from, to wire.NodeID, m *wire.Message) bool {
 		switch {
 		case to == 3 || from == 3:
 			return true
@@ -129,7 +129,7 @@ func TestOrderInsideATurn(t *testing.T) {
 			trace = append(trace, fmt.Sprintf("node %d acknowledges %d", from, m.Index))
 		}
 		return false
-	}
+	})
 	trace = nil
 	done := h.propose(leader, 1, "x")
 	next := leader.engine.lookup(1).commit.Load() + 1
@@ -273,19 +273,18 @@ func TestProposalsArePackedWhileTheDiskIsBusy(t *testing.T) {
 func TestBlackHolePeer(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		c := newCluster(t, 3, 1)
-		c.net.drop = func(from, to wire.NodeID, _ wire.Lane, m *wire.Message) bool { return from == 3 || to == 3 }
-		c.start(1, 2)
-		c.net.port(3).engine = nil
+		c.net.lose(func(from, to wire.NodeID, _ *wire.Message) bool { return from == 3 || to == 3 })
+		c.start(1, 2, 3)
 		defer c.killAll()
-		c.leader(1)
+		leader := c.leaderOf(1, 1, 2)
 		began := time.Now()
 		for i := range 200 {
-			mustPropose(t, c.nodes[1].engine, 1, fmt.Sprint(i))
+			mustPropose(t, leader.engine, 1, fmt.Sprint(i))
 		}
 		if took := time.Since(began); took != 0 {
 			t.Errorf("200 commands took %v of fake time: somebody waited", took)
 		}
-		if got := c.nodes[1].engine.Stats().TurnMax; got != 0 {
+		if got := leader.engine.Stats().TurnMax; got != 0 {
 			t.Errorf("longest turn %v of fake time", got)
 		}
 	})

@@ -118,9 +118,11 @@ func (c *conn) deliver(body []byte, reply *protocol.Reply) error {
 	if w == nil {
 		return nil
 	}
+	var err error
 	switch reply.Kind { // what aliases the frame is copied: the frame is gone with the next one
 	case protocol.ReplyPage:
-		w.err = protocol.DecodeReply(bytes.Clone(body), &w.reply)
+		err = protocol.DecodeReply(bytes.Clone(body), &w.reply)
+		w.err = err
 	case protocol.ReplyValue:
 		w.reply = *reply
 		w.reply.Items, w.reply.Value = nil, bytes.Clone(reply.Value)
@@ -128,8 +130,8 @@ func (c *conn) deliver(body []byte, reply *protocol.Reply) error {
 		w.reply = *reply
 		w.reply.Items = nil
 	}
-	w.done <- struct{}{}
-	return w.err
+	w.done <- struct{}{} // from here on w is its caller's
+	return err
 }
 
 // fail ends the connection: whoever waits for a reply is told that it may have been carried out.

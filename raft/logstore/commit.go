@@ -135,7 +135,6 @@ func (s *Store) commit(batch []wire.LogUpdate) error {
 	if next != nil {
 		s.switchTo(next)
 	}
-	gen.data += int64(len(w.buf))
 	s.apply(gen)
 	s.unlinkUnneeded()
 	return nil
@@ -235,6 +234,7 @@ func (s *Store) apply(gen *generation) {
 	for i := range w.recs {
 		s.applyRecord(&w.recs[i], gen, share)
 	}
+	gen.data += int64(len(w.buf))
 	w.next++
 }
 

@@ -75,7 +75,8 @@ func TestStampIsPutOnWhenWritten(t *testing.T) {
 		meet(t, a, b)
 		w.sim.Cut(a.addr, b.addr)
 		// A frame that cannot leave blocks the lane; the next one waits behind it.
-		mustSend(t, a, 2, wire.LaneAppend, appendOf(1, 2, 4, 1, make([]byte, 3<<20)))
+		first := append(appendOf(1, 2, 4, 1, make([]byte, 3<<20)), appendOf(1, 2, 4, 3, []byte("behind, taken with it"))...)
+		mustSend(t, a, 2, wire.LaneAppend, first)
 		after(20 * time.Millisecond)
 		mustSend(t, a, 2, wire.LaneAppend, appendOf(1, 2, 4, 2, []byte("queued in epoch 0")))
 		after(20 * time.Millisecond)
@@ -84,6 +85,7 @@ func TestStampIsPutOnWhenWritten(t *testing.T) {
 		after(100 * time.Millisecond)
 		w.sim.Heal()
 		b.rec.waitContext(t, 1, 2)
+		b.rec.waitContext(t, 1, 3)
 		if b.rec.saw(1, 1) {
 			t.Error("a frame written in epoch 0 was admitted in epoch 5")
 		}

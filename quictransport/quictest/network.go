@@ -48,8 +48,9 @@ func (n *Network) Listen(t testing.TB, addr string) *Endpoint {
 	if n.endpoints[addr] != nil {
 		t.Fatalf("listen on simulated %s: address in use", addr)
 	}
-	link := &simnet.SimulatedLink{Latency: n.delay, UploadPacket: &n.router}
-	e := &Endpoint{PacketConn: simnet.NewBlockingSimConn(udp, link), net: n, addr: udp, link: link}
+	link := &simnet.SimulatedLink{Latency: n.delay}
+	up := uplink{router: &n.router, link: link}
+	e := &Endpoint{PacketConn: simnet.NewBlockingSimConn(udp, up), net: n, addr: udp, link: link}
 	link.Start()
 	n.router.AddNode(udp, link)
 	n.endpoints[addr] = e
@@ -118,6 +119,19 @@ func (n *Network) Sent() int {
 	defer n.router.mu.Unlock()
 	return n.router.sent
 }
+
+// uplink puts what a socket sends on the network at once: a datagram that was written before the socket is closed still
+// arrives, as with a real one. What comes in takes the link, with its delay.
+type uplink struct {
+	router *router
+	link   *simnet.SimulatedLink
+}
+
+// SendPacket implements simnet.Router.
+func (u uplink) SendPacket(p simnet.Packet) error { return u.router.SendPacket(p) }
+
+// AddNode implements simnet.Router.
+func (u uplink) AddNode(addr net.Addr, r simnet.PacketReceiver) { u.link.AddNode(addr, r) }
 
 // way is one direction between two sockets.
 type way struct{ from, to string }

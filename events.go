@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"flotilla/birth"
 	"flotilla/quictransport"
 	"flotilla/raft/logstore"
 	"flotilla/raft/multiraft"
@@ -14,17 +15,27 @@ import (
 
 // The storeys below emit typed events and never log; here they become log lines.
 
-func (h *Host) logEvent(e logstore.Event) {
-	level := slog.LevelInfo
+func (h *Host) logEvent(e logstore.Event)     { h.emit("log", e) }
+func (h *Host) engineEvent(e multiraft.Event) { h.emit("raft", e) }
+
+// emit writes an event named by its type, with its fields.
+func (h *Host) emit(source string, e any) {
+	name := fmt.Sprintf("%T", e)
+	name = source + " " + strings.ToLower(name[strings.LastIndexByte(name, '.')+1:])
+	h.log.Log(context.Background(), levelOf(e), name, "event", fmt.Sprintf("%+v", e))
+}
+
+func levelOf(e any) slog.Level {
 	switch e.(type) {
 	case logstore.Rotated, logstore.Unlinked, logstore.Draining:
-		level = slog.LevelDebug
-	case logstore.Corrupted, logstore.SpaceLow, logstore.HousekeepingFailed:
-		level = slog.LevelWarn
-	case logstore.Quarantined, logstore.Fenced:
-		level = slog.LevelError
+		return slog.LevelDebug
+	case logstore.Corrupted, logstore.SpaceLow, logstore.HousekeepingFailed, multiraft.DiskStalled, multiraft.DiskFull,
+		multiraft.ChangeRefused, multiraft.GroupRefused:
+		return slog.LevelWarn
+	case logstore.Quarantined, logstore.Fenced, multiraft.GroupQuarantined, multiraft.LogFenced:
+		return slog.LevelError
 	}
-	h.emit(level, "log", e)
+	return slog.LevelInfo
 }
 
 func (h *Host) transportEvent(e quictransport.Event) {
@@ -33,14 +44,11 @@ func (h *Host) transportEvent(e quictransport.Event) {
 	case quictransport.EventRefused, quictransport.EventDialFailed, quictransport.EventSmallBuffer:
 		level = slog.LevelWarn
 	}
-	attrs := []slog.Attr{slog.Any("peer", e.Peer)}
-	if e.Addr != "" {
-		attrs = append(attrs, slog.String("addr", e.Addr))
-	}
+	args := []any{"peer", e.Peer, "addr", e.Addr}
 	if e.Err != nil {
-		attrs = append(attrs, slog.Any("error", e.Err))
+		args = append(args, "error", e.Err)
 	}
-	h.log.LogAttrs(context.Background(), level, "peer "+e.Kind.String(), attrs...)
+	h.log.Log(context.Background(), level, "peer "+e.Kind.String(), args...)
 	h.heedRefusal(e)
 }
 
@@ -52,16 +60,8 @@ func (h *Host) heedRefusal(e quictransport.Event) {
 	}
 	switch closed.Reason {
 	case quictransport.ReasonGeneration:
-		h.failure.set(refusedGeneration(h.identity.NodeID, h.cfg.Dir))
+		h.fail(birth.RefusedGeneration(h.identity.NodeID))
 	case quictransport.ReasonRemoved:
-		h.failure.set(fmt.Errorf("node %d: %w", h.identity.NodeID, ErrRemoved))
+		h.fail(fmt.Errorf("node %d: %w", h.identity.NodeID, ErrRemoved))
 	}
-}
-
-func (h *Host) engineEvent(e multiraft.Event) { h.emit(slog.LevelInfo, "raft", e) }
-
-// emit writes an event named by its type, with its fields.
-func (h *Host) emit(level slog.Level, source string, e any) {
-	name := fmt.Sprintf("%T", e)
-	h.log.Log(context.Background(), level, source+": "+strings.ToLower(name[strings.LastIndexByte(name, '.')+1:]), "event", fmt.Sprintf("%+v", e))
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"flotilla/birth"
 	"flotilla/catalog"
 	"flotilla/epoch"
 	"flotilla/quictransport"
@@ -42,35 +43,21 @@ type Host struct {
 	transport *quictransport.Transport
 	engine    *multiraft.Engine
 
-	// life ends, with the reason, when the node closes; tasks are the goroutines that Close joins.
-	life  context.Context
-	end   context.CancelCauseFunc
-	tasks sync.WaitGroup
+	// life ends when the node closes, health when it cannot go on, each with the first reason; tasks are the
+	// goroutines that Close joins.
+	life, health context.Context
+	end, fail    context.CancelCauseFunc
+	tasks        sync.WaitGroup
 
 	ready   chan struct{}
 	closing atomic.Bool
 	// proposals made here, by outcome (N7).
 	applied, notApplied, unknown atomic.Uint64
-	failure                      failure
 
 	// opened are the steps of Open that were taken; owner: whoever runs closer.
 	opened []step
 	closer sync.Once
 	closed error
-}
-
-// failure is the first reason why a node cannot go on.
-type failure struct {
-	once sync.Once
-	done chan struct{}
-	err  error // valid after done
-}
-
-func (f *failure) set(err error) {
-	f.once.Do(func() {
-		f.err = err
-		close(f.done)
-	})
 }
 
 // NodeID is this node.
@@ -93,48 +80,33 @@ func (h *Host) Ready() <-chan struct{} { return h.ready }
 func (h *Host) Serving() bool {
 	select {
 	case <-h.ready:
+		return h.Err() == nil && !h.closing.Load()
 	default:
 		return false
-	}
-	select {
-	case <-h.failure.done:
-		return false
-	default:
-		return !h.closing.Load()
 	}
 }
 
 // Failed is closed when the node cannot go on: its log is fenced after a failed commit, or the cluster
-// refuses its data directory. Err says which.
-func (h *Host) Failed() <-chan struct{} { return h.failure.done }
+// refuses its data directory. Err says which, and is nil before.
+func (h *Host) Failed() <-chan struct{} { return h.health.Done() }
 
 // Err returns why the node failed, nil while it has not.
-func (h *Host) Err() error {
-	select {
-	case <-h.failure.done:
-		return h.failure.err
-	default:
-		return nil
-	}
-}
-
-// task runs fn in a goroutine that Close joins.
-func (h *Host) task(fn func()) { h.tasks.Go(fn) }
+func (h *Host) Err() error { return context.Cause(h.health) }
 
 // watch waits for the engine's failure.
 func (h *Host) watch() {
 	select {
 	case <-h.engine.Failed():
-		h.failure.set(h.engine.Err())
+		h.fail(h.engine.Err())
 	case <-h.life.Done():
 	}
 }
 
 // settle registers this data directory with the cluster, then waits for the readiness latch.
 func (h *Host) settle() {
-	if err := h.register(); err != nil {
+	if err := birth.Register(h.life, h.meta, h.cfg.HTTPAddr); err != nil {
 		if h.life.Err() == nil {
-			h.failure.set(err)
+			h.fail(err)
 		}
 		return
 	}

@@ -27,6 +27,7 @@ var storeys = map[string]int{
 	"catalog":           1,
 	"quictransport/pki": 1,
 
+	"birth":         2,
 	"raft/logstore": 2,
 	"quictransport": 2,
 
@@ -40,8 +41,9 @@ var storeys = map[string]int{
 	".":               5,
 	"client/protocol": 5,
 
-	"kv":     6,
-	"client": 6,
+	"kv":      6,
+	"client":  6,
+	"metrics": 6,
 
 	"server": 7,
 

@@ -2,8 +2,6 @@ package flotilla
 
 import (
 	"context"
-	"fmt"
-	"time"
 
 	"flotilla/catalog"
 	"flotilla/raft/wire"
@@ -61,56 +59,18 @@ func (m *metadata) generation(id NodeID) wire.Generation {
 	return n.Generation
 }
 
-// The pause between attempts to register: short, because the first election is all that is waited for.
-const registerPause = 50 * time.Millisecond
+// View is the catalog as applied here.
+func (m *metadata) View() *catalog.Snapshot { return m.host.catalog.View() }
 
-// register tells the cluster this node's data directory and addresses through group 0, until it has taken effect
-// here. The first data directory to register a node's id wins; the node of any other must not serve (N8, D17).
-func (h *Host) register() error {
-	want := catalog.RegisterNode{ID: h.identity.NodeID, Generation: h.identity.Generation, HTTP: h.cfg.HTTPAddr}
-	self, _ := h.catalog.View().Topology.Find(want.ID)
-	want.Addr = self.Addr
-	if self.Generation == want.Generation && self.HTTP == want.HTTP {
-		return nil
+// ProposeMeta has a command applied by group 0 and returns its result once it has taken effect here.
+func (m *metadata) ProposeMeta(ctx context.Context, command []byte) ([]byte, error) {
+	meta := m.host.Group(wire.MetadataGroup)
+	result, err := meta.Propose(ctx, command)
+	if err == nil {
+		err = meta.Wait(ctx, result.Index)
 	}
-	pause := time.NewTimer(0)
-	defer pause.Stop()
-	for {
-		select {
-		case <-h.life.Done():
-			return context.Cause(h.life)
-		case <-pause.C:
-		}
-		done, err := h.tryRegister(want)
-		if done || err != nil {
-			return err
-		}
-		pause.Reset(registerPause)
-	}
-}
-
-// tryRegister proposes once. An error is final; false asks for another attempt. Doing it twice does no harm.
-func (h *Host) tryRegister(c catalog.RegisterNode) (bool, error) {
-	ctx, cancel := context.WithTimeout(h.life, 2*h.cfg.ElectionTimeout)
-	defer cancel()
-	meta := h.Group(wire.MetadataGroup)
-	reply, err := meta.Propose(ctx, c.Append(nil))
 	if err != nil {
-		h.log.Debug("not registered yet", "error", err)
-		return false, nil
+		m.host.log.Debug("metadata command not applied yet", "error", err)
 	}
-	result, err := catalog.ParseResult(reply.Value)
-	if err != nil {
-		return false, err
-	}
-	switch result.Outcome {
-	case catalog.RefusedGeneration:
-		return false, refusedGeneration(c.ID, h.cfg.Dir)
-	case catalog.RefusedRemoved:
-		return false, fmt.Errorf("node %d: %w", c.ID, ErrRemoved)
-	}
-	if result.Outcome.Refused() {
-		return false, fmt.Errorf("register node %d: %s", c.ID, result.Outcome)
-	}
-	return meta.Wait(ctx, reply.Index) == nil, nil
+	return result.Value, err
 }

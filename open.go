@@ -12,7 +12,6 @@ import (
 	"flotilla/catalog"
 	"flotilla/epoch"
 	"flotilla/quictransport"
-	"flotilla/quictransport/pki"
 	"flotilla/raft/logstore"
 	"flotilla/raft/multiraft"
 	"flotilla/raft/wire"
@@ -30,16 +29,25 @@ type step struct {
 // the directory's; the catalog's one transaction of birth comes after the log's, so that whoever finds a catalog
 // that knows its node also finds the logs of its groups, or something was lost.
 func steps() []step {
+	type ctx = context.Context
 	return []step{
-		{name: "data directory", open: (*Host).openDir},
-		{name: "catalog", open: (*Host).openCatalog, close: (*Host).closeCatalog},
+		{name: "data directory", open: func(h *Host, _ ctx) error { return os.MkdirAll(h.cfg.Dir, 0o700) }},
+		{name: "catalog", open: (*Host).openCatalog, close: func(h *Host, _ ctx) error { return h.catalog.Close() }},
 		{name: "identity", open: (*Host).identify},
-		{name: "log", open: (*Host).openLog, close: (*Host).closeLog},
+		{name: "socket", open: (*Host).openSocket},
+		{name: "log", open: (*Host).openLog, close: func(h *Host, _ ctx) error { return h.store.Close() }},
 		{name: "birth", open: (*Host).bear},
 		{name: "incarnation", open: (*Host).incarnate},
-		{name: "transport", open: (*Host).openTransport, close: (*Host).closeTransport, kill: (*Host).killTransport},
-		{name: "engine", open: (*Host).openEngine, close: (*Host).closeEngine, kill: (*Host).killEngine},
-		{name: "traffic", open: (*Host).startUp, close: (*Host).join},
+		{
+			name: "transport", open: (*Host).openTransport,
+			close: func(h *Host, c ctx) error { return h.transport.Close(c) },
+			kill:  func(h *Host, _ ctx) error { h.transport.Kill(); return nil },
+		}, {
+			name: "engine", open: (*Host).openEngine,
+			close: func(h *Host, c ctx) error { return h.engine.Close(c) },
+			kill:  func(h *Host, _ ctx) error { h.engine.Kill(); return nil },
+		},
+		{name: "traffic", open: (*Host).startUp, close: func(h *Host, _ ctx) error { h.tasks.Wait(); return nil }},
 	}
 }
 
@@ -49,16 +57,17 @@ func Open(ctx context.Context, cfg Config) (*Host, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, errors.Join(err, closeConn(cfg.Conn))
 	}
-	h := &Host{cfg: cfg, ready: make(chan struct{}), failure: failure{done: make(chan struct{})}}
-	h.log = cfg.populated().Logger
+	h := &Host{cfg: cfg, log: cfg.populated().Logger, ready: make(chan struct{})}
 	h.life, h.end = context.WithCancelCause(context.WithoutCancel(ctx))
+	h.health, h.fail = context.WithCancelCause(context.Background())
 	for _, s := range steps() {
 		err := context.Cause(ctx)
 		if err == nil {
 			err = s.open(h, ctx)
 		}
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("open node in %s: %s: %w", cfg.Dir, s.name, err), h.Kill(), closeConn(h.cfg.Conn))
+			err = fmt.Errorf("open node in %s: %s: %w", cfg.Dir, s.name, err)
+			return nil, errors.Join(err, h.Kill(), closeConn(h.cfg.Conn))
 		}
 		h.opened = append(h.opened, s)
 	}
@@ -72,21 +81,15 @@ func closeConn(c net.PacketConn) error {
 	return c.Close()
 }
 
-func (h *Host) openDir(context.Context) error { return os.MkdirAll(h.cfg.Dir, 0o700) }
-
 func (h *Host) openCatalog(context.Context) (err error) {
 	h.catalog, err = catalog.Open(filepath.Join(h.cfg.Dir, "catalog.db"), catalog.Options{})
 	return err
 }
 
-func (h *Host) closeCatalog(context.Context) error { return h.catalog.Close() }
-
 func (h *Host) openLog(context.Context) (err error) {
 	h.store, err = logstore.Open(logstore.Options{Dir: filepath.Join(h.cfg.Dir, "log"), Events: h.logEvent})
 	return err
 }
-
-func (h *Host) closeLog(context.Context) error { return h.store.Close() }
 
 func (h *Host) incarnate(context.Context) (err error) {
 	h.fence = epoch.NewHolder(h.catalog.View().Epoch)
@@ -95,12 +98,6 @@ func (h *Host) incarnate(context.Context) (err error) {
 }
 
 func (h *Host) openTransport(context.Context) (err error) {
-	if h.cfg.Conn == nil {
-		if h.cfg.Conn, err = net.ListenPacket("udp", h.cfg.Listen); err != nil {
-			return err
-		}
-	}
-	h.cfg.Listen = h.cfg.Conn.LocalAddr().String()
 	h.meta = &metadata{host: h}
 	resetKey, err := birth.ResetKey(h.tls.Current())
 	if err != nil {
@@ -117,9 +114,16 @@ func (h *Host) openTransport(context.Context) (err error) {
 	return err
 }
 
-func (h *Host) closeTransport(ctx context.Context) error { return h.transport.Close(ctx) }
-
-func (h *Host) killTransport(context.Context) error { h.transport.Kill(); return nil }
+// openSocket comes before the birth, which may need to know the port. Open closes it until the transport owns it.
+func (h *Host) openSocket(context.Context) (err error) {
+	if h.cfg.Conn == nil {
+		if h.cfg.Conn, err = net.ListenPacket("udp", h.cfg.Listen); err != nil {
+			return err
+		}
+	}
+	h.cfg.Listen = h.cfg.Conn.LocalAddr().String()
+	return nil
+}
 
 // openEngine makes the engine and gives it every group whose log lives here.
 func (h *Host) openEngine(ctx context.Context) (err error) {
@@ -138,15 +142,11 @@ func (h *Host) openEngine(ctx context.Context) (err error) {
 			c.Machine, c.Applied = h.cfg.NewMachine(g.Group), 0
 		}
 		if err := h.engine.AddGroup(c); err != nil {
-			return errors.Join(fmt.Errorf("add group %d: %w", g.Group, err), h.closeEngine(ctx))
+			return errors.Join(fmt.Errorf("add group %d: %w", g.Group, err), h.engine.Close(ctx))
 		}
 	}
 	return nil
 }
-
-func (h *Host) closeEngine(ctx context.Context) error { return h.engine.Close(ctx) }
-
-func (h *Host) killEngine(context.Context) error { h.engine.Kill(); return nil }
 
 func (h *Host) startUp(context.Context) error {
 	h.meta.dialPeers()
@@ -154,21 +154,7 @@ func (h *Host) startUp(context.Context) error {
 	if err := h.transport.Start(h.engine); err != nil {
 		return err
 	}
-	h.task(h.watch)
-	h.task(h.settle)
+	h.tasks.Go(h.watch)
+	h.tasks.Go(h.settle)
 	return nil
-}
-
-func (h *Host) join(context.Context) error {
-	h.tasks.Wait()
-	return nil
-}
-
-// source returns who the node is according to its certificates.
-func (h *Host) source(cluster string) (*pki.Source, error) {
-	if h.cfg.TLS != nil {
-		return h.cfg.TLS, nil
-	}
-	dir := orDefault(h.cfg.TLSDir, filepath.Join(h.cfg.Dir, "tls"))
-	return pki.OpenNode(dir, cluster, h.cfg.NodeID)
 }

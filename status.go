@@ -22,7 +22,7 @@ type Status struct {
 	Serving  bool
 	Nodes    []NodeStatus
 	// Groups are all of the cluster; those without a replica here have no role, term or indexes.
-	Groups []multiraft.GroupStatus
+	Groups []GroupStatus
 }
 
 // NodeStatus is one node of the cluster as this node sees it.
@@ -57,7 +57,7 @@ func (h *Host) Status() Status {
 	for _, g := range view.Groups {
 		local, here := h.engine.GroupStatus(g.ID)
 		if !here {
-			local = multiraft.GroupStatus{ID: g.ID, Voters: g.Voters, Learners: g.Learners}
+			local = GroupStatus{ID: g.ID, Voters: g.Voters, Learners: g.Learners}
 		}
 		s.Groups = append(s.Groups, local)
 	}

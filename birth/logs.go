@@ -1,0 +1,58 @@
+package birth
+
+import (
+	"fmt"
+
+	"flotilla/catalog"
+	"flotilla/raft/wire"
+)
+
+// Logs is what is asked of a log store, by one goroutine at a time.
+type Logs interface {
+	// Groups returns what the store holds, State of one group, and Commit makes a batch durable, all or nothing.
+	Groups() []wire.GroupState
+	State(wire.GroupID) (wire.GroupState, bool)
+	Commit([]wire.LogUpdate) error
+}
+
+// CreateLogs makes the logs of self's groups in one commit. Untouched logs of a birth that a crash cut short are
+// replaced; touched ones mean that the catalog was lost, an *UnsafeError.
+func CreateLogs(store Logs, self wire.NodeID, groups []catalog.Group) error {
+	var drop, create []wire.LogUpdate
+	for _, old := range store.Groups() {
+		if old.Err != nil || old.Last >= old.First || old.HardState != (wire.HardState{}) {
+			return &UnsafeError{
+				What: fmt.Sprintf("the log of group %d is not empty, but the catalog is", old.Group),
+				Next: "catalog.db was lost: restore it, or move the whole data directory away and let the node rejoin",
+			}
+		}
+		drop = append(drop, wire.LogUpdate{Group: old.Group, Drop: true})
+	}
+	for _, g := range groups {
+		m := wire.Membership{Voters: g.Voters, Learners: g.Learners}
+		if m.Contains(self) {
+			create = append(create, wire.LogUpdate{Group: g.ID, Create: true, SetMembership: true, Membership: m})
+		}
+	}
+	for _, batch := range [][]wire.LogUpdate{drop, create} {
+		if len(batch) == 0 {
+			continue
+		}
+		if err := store.Commit(batch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckLogs refuses a directory whose log was lost: an empty one would vote again in terms it has voted in (D17).
+// Every node holds group 0, and CreateLogs comes before the catalog is born.
+func CheckLogs(store Logs, self wire.NodeID) error {
+	if _, ok := store.State(wire.MetadataGroup); ok {
+		return nil
+	}
+	return &UnsafeError{
+		What: fmt.Sprintf("node %d has a catalog but no log", self),
+		Next: "the directory log was lost: restore it, or move the whole data directory away and let the node rejoin",
+	}
+}

@@ -1,8 +1,10 @@
 package multiraft
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"flotilla/internal/assert"
 	"flotilla/raft/wire"
@@ -105,9 +107,6 @@ func (a *applier) run(g *group) {
 		g.quarantine(err)
 		a.abandon(g)
 	}
-	if fault := g.fault.Load(); fault != nil {
-		g.run.drop(fault)
-	}
 	a.serveReads(g)
 }
 
@@ -199,21 +198,29 @@ func (a *applier) clear() {
 
 // serveReads answers the parked reads that the applied index has reached.
 func (a *applier) serveReads(g *group) {
-	for {
-		r := g.run.next(wire.Index(g.applied.Load()))
-		if r == nil {
-			return
-		}
-		if r.kind == readWait || r.gone() {
-			r.finish(nil, nil)
-			continue
-		}
+	n := g.run.reached(wire.Index(g.applied.Load()))
+	for _, r := range g.run.parked[:n] {
+		a.serve(g, r)
+	}
+	g.run.parked = slices.Delete(g.run.parked, 0, n)
+	if fault := g.fault.Load(); fault != nil {
+		g.run.drop(fault)
+	}
+}
+
+func (a *applier) serve(g *group, r *read) {
+	fault := g.fault.Load()
+	switch {
+	case fault != nil:
+		r.finish(nil, fault)
+	case r.kind == readWait || r.gone():
+		r.finish(nil, nil)
+	default:
 		value, err := queryOf(g.machine, r.request)
-		if _, panicked := err.(*machinePanic); panicked {
+		var panicked *machinePanic
+		if errors.As(err, &panicked) {
 			g.quarantine(fmt.Errorf("query of group %d: %w", g.id, err))
-			r.finish(nil, g.fault.Load())
-			g.run.drop(g.fault.Load())
-			return
+			err = g.fault.Load()
 		}
 		r.finish(value, err)
 	}

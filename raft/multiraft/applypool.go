@@ -2,6 +2,7 @@ package multiraft
 
 import (
 	"slices"
+	"sort"
 	"sync"
 
 	"flotilla/raft/wire"
@@ -28,7 +29,7 @@ type applyState struct {
 	scheduled bool       // guarded by the pool: in runnable, or being run
 	running   bool       // guarded by the pool
 
-	// Owned by the applier that runs the group: reads by rising index, a binary heap.
+	// Owned by the applier that runs the group: reads by rising index.
 	parked  []*read
 	sweepAt int
 }
@@ -153,73 +154,25 @@ func (p *applyPool) abandon(g *group) {
 // number has doubled, so that they cannot pile up.
 func (s *applyState) park(r *read) {
 	if len(s.parked) >= max(s.sweepAt, minSweep) {
-		s.sweep()
-	}
-	s.parked = append(s.parked, r)
-	s.up(len(s.parked) - 1)
-}
-
-func (s *applyState) sweep() {
-	s.parked = slices.DeleteFunc(s.parked, func(r *read) bool {
-		gone := r.gone()
-		if gone {
-			r.finish(nil, nil)
-		}
-		return gone
-	})
-	slices.SortFunc(s.parked, func(a, b *read) int { return compareIndex(a.index, b.index) })
-	s.sweepAt = 2 * len(s.parked)
-}
-
-func compareIndex(a, b wire.Index) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
-// next takes out a read whose index is applied; nil when there is none.
-func (s *applyState) next(applied wire.Index) *read {
-	if len(s.parked) == 0 || s.parked[0].index > applied {
-		return nil
-	}
-	r := s.parked[0]
-	n := len(s.parked) - 1
-	s.parked[0] = s.parked[n]
-	s.parked[n] = nil
-	s.parked = s.parked[:n]
-	s.down(0)
-	return r
-}
-
-func (s *applyState) up(i int) {
-	for i > 0 {
-		parent := (i - 1) / 2
-		if s.parked[parent].index <= s.parked[i].index {
-			return
-		}
-		s.parked[parent], s.parked[i] = s.parked[i], s.parked[parent]
-		i = parent
-	}
-}
-
-func (s *applyState) down(i int) {
-	for {
-		least := i
-		for _, child := range [...]int{2*i + 1, 2*i + 2} {
-			if child < len(s.parked) && s.parked[child].index < s.parked[least].index {
-				least = child
+		s.parked = slices.DeleteFunc(s.parked, func(r *read) bool {
+			gone := r.gone()
+			if gone {
+				r.finish(nil, nil)
 			}
-		}
-		if least == i {
-			return
-		}
-		s.parked[least], s.parked[i] = s.parked[i], s.parked[least]
-		i = least
+			return gone
+		})
+		s.sweepAt = 2 * len(s.parked)
 	}
+	at := len(s.parked)
+	if at > 0 && s.parked[at-1].index > r.index { // rare: indexes rise
+		at = s.reached(r.index)
+	}
+	s.parked = slices.Insert(s.parked, at, r)
+}
+
+// reached returns how many of the parked reads wait for no more than applied.
+func (s *applyState) reached(applied wire.Index) int {
+	return sort.Search(len(s.parked), func(i int) bool { return s.parked[i].index > applied })
 }
 
 // drop answers all parked reads with why.

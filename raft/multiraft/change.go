@@ -53,24 +53,23 @@ func (w *worker) applyChange(g *group, e *wire.Entry) {
 	}
 }
 
-// promoteLearners proposes to make voters of learners that have caught up, one of a group at a time (P14).
+// promoteLearners proposes to make voters of learners that have caught up, one of a group at a time (P14). If
+// another change is under way the core refuses, and names the learner again later.
 func (w *worker) promoteLearners() {
 	for _, c := range w.caughtUp {
-		if g := c.g; g.core != nil && g.promote == 0 && g.view.Load().role == raft.Leader {
-			w.promote(g, c.node)
+		g := c.g
+		if g.promote != 0 || g.view.Load().role != raft.Leader {
+			continue
 		}
+		w.visit(g, func(core *raft.Core) {
+			index, _, err := core.ProposeChange(wire.Change{Kind: wire.ChangePromote, Node: c.node})
+			if err == nil {
+				g.promote = index
+				w.e.stats.promotions.Add(1)
+			}
+		})
 	}
 	w.caughtUp = w.caughtUp[:0]
-}
-
-func (w *worker) promote(g *group, node wire.NodeID) {
-	defer w.contain(g)
-	index, _, err := g.core.ProposeChange(wire.Change{Kind: wire.ChangePromote, Node: node})
-	if err != nil {
-		return // another change is under way: the core names the learner again
-	}
-	g.promote = index
-	w.e.stats.promotions.Add(1)
 }
 
 // transferWait is a caller that waits for leadership to move.

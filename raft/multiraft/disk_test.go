@@ -111,7 +111,6 @@ func TestFailedCommitFencesTheNode(t *testing.T) {
 func TestFencedLeaderHandsOver(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		c := newCluster(t, 3, 1)
-		c.net.delay = time.Millisecond
 		c.startAll()
 		defer c.killAll()
 		old := c.leader(1)

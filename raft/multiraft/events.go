@@ -3,7 +3,7 @@ package multiraft
 import "flotilla/raft/wire"
 
 // Event is something that happened in the engine, one of the types below.
-type Event interface{ isEvent() }
+type Event any
 
 // GroupQuarantined says that this node's replica of Group was taken out of service (P4).
 type GroupQuarantined struct {
@@ -57,18 +57,6 @@ type DiskFreed struct{}
 // LogFenced says that a commit failed with an unknown outcome: no group acts here any more until the
 // next start (D20).
 type LogFenced struct{ Err error }
-
-func (GroupQuarantined) isEvent()  {}
-func (LeaderChanged) isEvent()     {}
-func (MembershipChanged) isEvent() {}
-func (ChangeRefused) isEvent()     {}
-func (GroupRefused) isEvent()      {}
-func (NodeReady) isEvent()         {}
-func (DiskStalled) isEvent()       {}
-func (DiskRecovered) isEvent()     {}
-func (DiskFull) isEvent()          {}
-func (DiskFreed) isEvent()         {}
-func (LogFenced) isEvent()         {}
 
 // emit tells ev to whoever listens.
 func (e *Engine) emit(ev Event) {

@@ -48,7 +48,7 @@ type sorting struct {
 }
 
 func (s *sorting) refuse(m *wire.Message, why wire.RefuseCode) {
-	if m.Type != wire.MsgGroupRefused && len(s.refusals) < refusalsPerFrame {
+	if m.Type != wire.MsgGroupRefused {
 		s.refusals = append(s.refusals, refusal(m, why))
 	}
 }

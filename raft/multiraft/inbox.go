@@ -88,89 +88,69 @@ func (b *inbox) ring() {
 	}
 }
 
-// propose takes p in; false after close.
-func (b *inbox) propose(p *proposal) bool {
+// put lets f add to the mail and wakes the owner; false after close.
+func (b *inbox) put(f func(in *mail)) bool {
 	b.mu.Lock()
 	open := !b.mu.closed
 	if open {
-		b.mu.in.proposals = append(b.mu.in.proposals, p)
+		f(&b.mu.in)
 	}
 	b.mu.Unlock()
 	b.ring()
 	return open
+}
+
+// propose takes p in; false after close.
+func (b *inbox) propose(p *proposal) bool {
+	return b.put(func(in *mail) { in.proposals = append(in.proposals, p) })
 }
 
 // read takes r in; false after close.
 func (b *inbox) read(r *read) bool {
-	b.mu.Lock()
-	open := !b.mu.closed
-	if open {
-		b.mu.in.reads = append(b.mu.in.reads, r)
-	}
-	b.mu.Unlock()
-	b.ring()
-	return open
+	return b.put(func(in *mail) { in.reads = append(in.reads, r) })
 }
 
 // order takes o in; false after close.
 func (b *inbox) order(o order) bool {
-	b.mu.Lock()
-	open := !b.mu.closed
-	if open {
-		b.mu.in.orders = append(b.mu.in.orders, o)
-	}
-	b.mu.Unlock()
-	b.ring()
-	return open
+	return b.put(func(in *mail) { in.orders = append(in.orders, o) })
 }
 
 // deliver takes letters in and returns how many were dropped because the inbox is full. Liveness gets in up to
 // twice the limit, so that bulk cannot starve it.
 func (b *inbox) deliver(letters []letter) (dropped int) {
-	b.mu.Lock()
-	in := &b.mu.in
-	for i := range letters {
-		limit := b.maxBytes
-		if letters[i].m.Type.Lane() == wire.LaneControl {
-			limit *= 2
+	b.put(func(in *mail) {
+		for i := range letters {
+			limit := b.maxBytes
+			if letters[i].m.Type.Lane() == wire.LaneControl {
+				limit *= 2
+			}
+			size := letters[i].m.Size()
+			if in.bytes+size > limit {
+				dropped++
+				continue
+			}
+			in.bytes += size
+			in.messages = append(in.messages, letters[i])
 		}
-		size := letters[i].m.Size()
-		if b.mu.closed || in.bytes+size > limit {
-			dropped++
-			continue
-		}
-		in.bytes += size
-		in.messages = append(in.messages, letters[i])
-	}
-	b.mu.Unlock()
-	b.ring()
+	})
 	return dropped
 }
 
 // tick counts a tick. Ticks that a slow turn missed are one: a node that has no time must not
 // conclude that others are silent.
-func (b *inbox) tick() {
-	b.mu.Lock()
-	b.mu.in.ticks = 1
-	b.mu.Unlock()
-	b.ring()
-}
+func (b *inbox) tick() { b.put(func(in *mail) { in.ticks = 1 }) }
 
-// persisted tells that batches of this worker are durable, and which tokens were in them.
-func (b *inbox) persisted(marks []durableMark, batches int) {
-	b.mu.Lock()
-	b.mu.in.durable = append(b.mu.in.durable, marks...)
-	b.mu.in.batches += batches
-	b.mu.Unlock()
-	b.ring()
+// persisted tells that turns of this worker are durable, and which tokens were in them.
+func (b *inbox) persisted(marks []durableMark, turns int) {
+	b.put(func(in *mail) {
+		in.durable = append(in.durable, marks...)
+		in.batches += turns
+	})
 }
 
 // applied tells how far a machine got.
 func (b *inbox) applied(mark appliedMark) {
-	b.mu.Lock()
-	b.mu.in.applied = append(b.mu.in.applied, mark)
-	b.mu.Unlock()
-	b.ring()
+	b.put(func(in *mail) { in.applied = append(in.applied, mark) })
 }
 
 // holding says whether a swap leaves proposals where they are.

@@ -47,7 +47,4 @@ const (
 	// forwardTimeout bounds what this node does on behalf of another one whose caller set no deadline, so that
 	// forwarded requests cannot pile up behind a group that makes no progress.
 	forwardTimeout = 30 * time.Second
-
-	// refusalsPerFrame bounds the refusals sent for one frame of messages: one for each of its groups.
-	refusalsPerFrame = 1 << 16
 )

@@ -18,80 +18,54 @@ const codes = 32
 
 // counters are what the engine counts (P17). All are atomic: whoever counts does not wait.
 type counters struct {
-	turns     atomic.Uint64
-	turnNanos atomic.Uint64
-	turnMax   atomic.Int64
-	turnTimes [len(turnBounds) + 1]atomic.Uint64
-
-	sends, messagesOut, sendFailures    atomic.Uint64
-	messagesIn, dropped, foreign        atomic.Uint64
-	refusedHere, refusedByPeers         atomic.Uint64
-	commits, commitTurns, commitEntries atomic.Uint64
-	commitNanos                         atomic.Uint64
-	commandsApplied                     atomic.Uint64
-	applied, reads, readRetries         atomic.Uint64
-	forwarded                           atomic.Uint64
-	stepErrors, changeErrors            atomic.Uint64
-	promotions, quarantined, stalls     atomic.Uint64
-	errors                              [codes]atomic.Uint64
-	acquisitions                        atomic.Uint64
-	led                                 atomic.Int64
+	turns, turnNanos                     atomic.Uint64
+	turnMax                              atomic.Int64
+	turnTimes                            [len(turnBounds) + 1]atomic.Uint64
+	sends, messagesOut, sendFailures     atomic.Uint64
+	messagesIn, dropped, foreign         atomic.Uint64
+	refusedHere, refusedByPeers          atomic.Uint64
+	commits, commitTurns, commitEntries  atomic.Uint64
+	commitNanos                          atomic.Uint64
+	commandsApplied, applied             atomic.Uint64
+	reads, readRetries, forwarded        atomic.Uint64
+	stepErrors, changeErrors, promotions atomic.Uint64
+	quarantined, stalls                  atomic.Uint64
+	errors                               [codes]atomic.Uint64
+	acquisitions                         atomic.Uint64
+	led                                  atomic.Int64
 }
 
 // Stats is a copy of the engine's counters since its start, and a few present figures.
 type Stats struct {
 	// Turns counts passes of the workers; TurnTime is their sum, TurnMax the longest. TurnTimes[i] counts those
 	// up to TurnBounds[i], its last element the rest.
-	Turns      uint64
-	TurnTime   time.Duration
-	TurnMax    time.Duration
-	TurnTimes  []uint64
-	TurnBounds []time.Duration
-
-	// Sends counts calls of Transport.Send, MessagesOut what they carried. SendFailures counts a
-	// peer out of reach once per turn.
-	Sends        uint64
-	MessagesOut  uint64
-	SendFailures uint64
-	// MessagesIn counts messages taken in, Dropped those that found the inbox full, Foreign those with a
-	// sender or receiver that is not the connection's.
-	MessagesIn uint64
-	Dropped    uint64
-	Foreign    uint64
+	Turns             uint64
+	TurnTime, TurnMax time.Duration
+	TurnTimes         []uint64
+	TurnBounds        []time.Duration
+	// Sends counts calls of Transport.Send, MessagesOut what they carried, SendFailures peers out of reach,
+	// once per turn. MessagesIn counts messages taken in, Dropped those that found the inbox full, Foreign those
+	// whose sender or receiver is not the connection's.
+	Sends, MessagesOut, SendFailures uint64
+	MessagesIn, Dropped, Foreign     uint64
 	// RefusedHere counts messages for groups not served here, RefusedByPeers the refusals that came back.
-	RefusedHere    uint64
-	RefusedByPeers uint64
-
+	RefusedHere, RefusedByPeers uint64
 	// Commits counts disk commits, CommitTurns the turns they made durable, CommitEntries the log entries.
-	Commits       uint64
-	CommitTurns   uint64
-	CommitEntries uint64
-	CommitTime    time.Duration
-
-	// CommandsApplied counts what the machines were given. Applied counts local proposals that succeeded, Reads queries
+	Commits, CommitTurns, CommitEntries uint64
+	CommitTime                          time.Duration
+	// CommandsApplied counts what the machines were given, Applied local proposals that succeeded, Reads queries
 	// answered, ReadRetries read rounds refused and asked again, Forwarded requests sent to other nodes.
-	CommandsApplied uint64
-	Applied         uint64
-	Reads           uint64
-	ReadRetries     uint64
-	Forwarded       uint64
-	// Errors counts failed requests by code.
-	Errors map[wire.Code]uint64
-
-	StepErrors   uint64
-	ChangeErrors uint64
-	Promotions   uint64
-	Stalls       uint64
+	CommandsApplied, Applied, Reads, ReadRetries, Forwarded uint64
+	// Errors counts failed requests by code; StepErrors messages and ChangeErrors changes that cores refused.
+	Errors                   map[wire.Code]uint64
+	StepErrors, ChangeErrors uint64
+	Promotions, Stalls       uint64
 	// Acquisitions counts how often this node became leader of group 0 and asked for a new epoch (P20).
 	Acquisitions uint64
-
-	// Groups are here, of them Led are led here, Quarantined are out of service, Pending have callers waiting.
-	Groups      int
-	Led         int
-	Quarantined int
-	Pending     int
-	// WaitingBytes is the room taken by everything that waits.
-	WaitingBytes int64
+	// Groups are here, of them Led are led here, Quarantined are out of service, Pending have callers waiting
+	// for WaitingBytes of requests.
+	Groups, Led, Quarantined, Pending int
+	WaitingBytes                      int64
 	// Up is true from Start to Close while the log takes commits.
 	Up bool
 }

@@ -98,14 +98,20 @@ func (w *worker) step() {
 	}
 }
 
-// visit calls do with the core of g, if it has one, and puts g on this turn's list.
-func (w *worker) visit(g *group, do func(*raft.Core)) {
-	if g.core == nil {
-		return
+// call calls do with the core of g, if it has one.
+func (w *worker) call(g *group, do func(*raft.Core)) {
+	if g.core != nil {
+		defer w.contain(g)
+		do(g.core)
 	}
-	defer w.contain(g)
-	w.activate(g)
-	do(g.core)
+}
+
+// visit is call, and puts g on this turn's list.
+func (w *worker) visit(g *group, do func(*raft.Core)) {
+	if g.core != nil {
+		w.activate(g)
+		w.call(g, do)
+	}
 }
 
 func (w *worker) stepMessage(l *letter) {
@@ -195,14 +201,9 @@ func (w *worker) askReads() {
 	}
 	for _, g := range w.active {
 		if g.core != nil && len(g.reads.waiting) > 0 {
-			w.askGroup(g)
+			w.visit(g, g.reads.ask)
 		}
 	}
-}
-
-func (w *worker) askGroup(g *group) {
-	defer w.contain(g)
-	g.reads.ask(g.core)
 }
 
 // collect asks the core of every visited group what it wants done.
@@ -296,17 +297,16 @@ func (w *worker) finish() (again bool) {
 		g.active = false
 	}
 	for _, g := range visited {
-		if g.core != nil && !w.fenced && w.hasMore(g) {
-			w.activate(g)
+		if !w.fenced {
+			more := false
+			w.call(g, func(core *raft.Core) { more = core.HasReady() })
+			if more {
+				w.activate(g)
+			}
 		}
 	}
 	if w.draining {
 		w.checkDrained()
 	}
 	return len(w.active) > 0
-}
-
-func (w *worker) hasMore(g *group) (more bool) {
-	defer w.contain(g)
-	return g.core.HasReady()
 }

@@ -1,0 +1,85 @@
+package logstore
+
+import (
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// ForgetfulFiles is a directory that, at a power cut, forgets the names that were not synced.
+type ForgetfulFiles struct {
+	osFiles
+	mu sync.Mutex
+	// durable are the names a power cut leaves; removed the content of those removed but not yet for good.
+	durable map[string]bool
+	removed map[string][]byte
+}
+
+// NewForgetfulFiles starts with what is in dir.
+func NewForgetfulFiles() *ForgetfulFiles {
+	return &ForgetfulFiles{durable: map[string]bool{}, removed: map[string][]byte{}}
+}
+
+func (f *ForgetfulFiles) remove(path string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if name := filepath.Base(path); f.durable[name] {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		f.removed[name] = b
+	}
+	return f.osFiles.remove(path)
+}
+
+func (f *ForgetfulFiles) syncDir(dir string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	names, err := f.list(dir)
+	if err != nil {
+		return err
+	}
+	clear(f.durable)
+	clear(f.removed)
+	for _, name := range names {
+		f.durable[name] = true
+	}
+	return f.osFiles.syncDir(dir)
+}
+
+// Survivors returns what is in dir after a power cut now, by name.
+func (f *ForgetfulFiles) Survivors(dir string) (map[string][]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	files := map[string][]byte{}
+	for name := range f.durable {
+		if b, ok := f.removed[name]; ok {
+			files[name] = b
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return nil, err
+		}
+		files[name] = b
+	}
+	return files, nil
+}
+
+// WithFiles puts f under a store.
+func (o Options) WithFiles(f *ForgetfulFiles) Options {
+	o.files = f
+	return o
+}
+
+// Quiesce waits for the work in the background.
+func (s *Store) Quiesce() { s.house.work.Wait() }
+
+// ActivePath is the file that commits go to.
+func (s *Store) ActivePath() string {
+	if s.writer.gen == nil {
+		return ""
+	}
+	return s.writer.gen.path
+}

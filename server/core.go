@@ -81,7 +81,10 @@ func notServing(err error) *wire.Error {
 
 // checkKey refuses keys over their limits before anything is replicated.
 func checkKey(key []byte) *wire.Error {
-	if len(key) == 0 || len(key) > protocol.MaxKeyBytes {
+	if len(key) == 0 {
+		return &wire.Error{Code: wire.CodeBadRequest, Detail: "the key is empty"}
+	}
+	if len(key) > protocol.MaxKeyBytes {
 		return &wire.Error{Code: wire.CodeTooLarge, Detail: fmt.Sprintf("key of %d bytes, 1 to %d are allowed", len(key), protocol.MaxKeyBytes)}
 	}
 	return nil

@@ -328,7 +328,7 @@ func checkGoroutines(t testing.TB) {
 			buf := make([]byte, 1<<20)
 			left = ""
 			for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
-				if strings.Contains(g, "flotilla/") && !strings.Contains(g, "testing.tRunner") && !strings.Contains(g, "testing.(*F)") {
+				if strings.Contains(g, "flotilla/") && !strings.Contains(g, "testing.tRunner") && !strings.Contains(g, "testing.(*common)") {
 					left = g
 				}
 			}

@@ -91,7 +91,7 @@ func TestHTTPKeys(t *testing.T) {
 		{"GET", "/v1/kv/" + long, "", 200, "", ""},
 		{"PUT", "/v1/kv/" + long + "k", "", 413, "too_large", ""},
 		{"GET", "/v1/kv/" + strings.Repeat("%41", 2*protocol.MaxKeyBytes), "", 413, "too_large", ""},
-		{"GET", "/v1/kv/", "", 413, "too_large", ""},
+		{"GET", "/v1/kv/", "", 400, "bad_request", ""},
 		{"PUT", "/v1/kv/big", strings.Repeat("v", protocol.MaxValueBytes), 200, "", ""},
 		{"PUT", "/v1/kv/big", strings.Repeat("v", protocol.MaxValueBytes+1), 413, "too_large", ""},
 		{"PUT", "/v1/kv/a?expect_revision=x", "", 400, "bad_request", ""},
@@ -199,7 +199,7 @@ func TestStatusVersionMetricsAndPage(t *testing.T) {
 	}
 	w.do(t, "PUT", "/v1/kv/a", "")
 	w.do(t, "GET", "/v1/kv/", "")
-	if _, body, _ := w.do(t, "GET", "/metrics", ""); !strings.Contains(body, `flotilla_client_requests_total{outcome="ok"} 1`) || !strings.Contains(body, `flotilla_client_requests_total{outcome="too_large"} 1`) {
+	if _, body, _ := w.do(t, "GET", "/metrics", ""); !strings.Contains(body, `flotilla_client_requests_total{outcome="ok"} 1`) || !strings.Contains(body, `flotilla_client_requests_total{outcome="bad_request"} 1`) {
 		t.Errorf("metrics:\n%s", body)
 	}
 	status, body, header = w.do(t, "GET", "/", "")

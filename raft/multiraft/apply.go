@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"flotilla/internal/assert"
+	"flotilla/raft"
 	"flotilla/raft/wire"
 )
 
@@ -41,27 +42,22 @@ func (j *applyJob) refuse(why *wire.Error) {
 // sees what follows them (P9), and the proposals that are in the entries are found.
 func (w *worker) applyGroup(job *applyJob) {
 	g := job.g
+	w.call(g, func(*raft.Core) {
+		for i := range job.entries {
+			e := &job.entries[i]
+			assert.That(e.Index == g.handed+1, "group %d: entry %d follows %d", g.id, e.Index, g.handed)
+			g.handed = e.Index
+			if props := g.pending.commit(g, e.Index, e.Term); props != nil {
+				job.waiters = append(job.waiters, waiter{index: e.Index, props: props})
+			}
+			if e.Kind == wire.EntryChange {
+				w.applyChange(g, e)
+			}
+		}
+	})
 	if g.core == nil {
 		job.refuse(g.fault.Load())
 		return
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			g.quarantine(fmt.Errorf("panic in the core of group %d: %v\n%s", g.id, r, debug.Stack()))
-			w.evict(g)
-			job.refuse(g.fault.Load())
-		}
-	}()
-	for i := range job.entries {
-		e := &job.entries[i]
-		assert.That(e.Index == g.handed+1, "group %d: entry %d follows %d", g.id, e.Index, g.handed)
-		g.handed = e.Index
-		if props := g.pending.commit(g, e.Index, e.Term); props != nil {
-			job.waiters = append(job.waiters, waiter{index: e.Index, props: props})
-		}
-		if e.Kind == wire.EntryChange {
-			w.applyChange(g, e)
-		}
 	}
 	g.commit.Store(uint64(g.handed))
 	w.e.appliers.submit(*job)

@@ -50,9 +50,7 @@ func (p *applyPool) submit(job applyJob) {
 // read queues r; false after close.
 func (p *applyPool) read(r *read) bool { return p.put(r.g, &applyJob{g: r.g, read: r}) }
 
-// kick has g run once more without a job, to look at its fault.
-func (p *applyPool) kick(g *group) { p.put(g, nil) }
-
+// put queues job, or without one has g run once more to look at its fault; false after close.
 func (p *applyPool) put(g *group, job *applyJob) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

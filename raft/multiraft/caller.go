@@ -45,19 +45,22 @@ func (c *caller) gone() bool { return c.state.Load() == callerGone }
 // answer ends the wait. The engine must not touch c afterwards: its caller may reuse it.
 func (c *caller) answer(out outcome) { c.done <- out }
 
-// wait returns the outcome and true, or false when ctx ended first; begun then says whether the engine had
-// taken the call in.
-func (c *caller) wait(ctx context.Context) (out outcome, answered, begun bool) {
+// wait returns the outcome. When ctx ended first answered is false, and the error says whether the engine had
+// taken the call of group id in.
+func (c *caller) wait(ctx context.Context, id wire.GroupID) (out outcome, answered bool) {
 	select {
 	case out = <-c.done:
-		return out, true, true
+		return out, true
 	case <-ctx.Done():
 	}
-	begun = c.state.Swap(callerGone) == callerTaken
+	err := &wire.Error{Code: wire.CodeTimeout, Group: id, Cause: context.Cause(ctx)}
+	if c.state.Swap(callerGone) == callerTaken {
+		err.Code = wire.CodeUnknownOutcome
+	}
 	select {
 	case out = <-c.done: // both at once: the outcome is worth more
-		return out, true, true
+		return out, true
 	default:
-		return outcome{}, false, begun
+		return outcome{err: err}, false
 	}
 }

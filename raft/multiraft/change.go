@@ -56,20 +56,20 @@ func (w *worker) applyChange(g *group, e *wire.Entry) {
 // promoteLearners proposes to make voters of learners that have caught up, one of a group at a time (P14). If
 // another change is under way the core refuses, and names the learner again later.
 func (w *worker) promoteLearners() {
-	for _, c := range w.caughtUp {
-		g := c.g
-		if g.promote != 0 || g.view.Load().role != raft.Leader {
+	for _, g := range w.active {
+		node := g.learner
+		g.learner = wire.NoNode
+		if node == wire.NoNode || g.promote != 0 || g.view.Load().role != raft.Leader {
 			continue
 		}
 		w.visit(g, func(core *raft.Core) {
-			index, _, err := core.ProposeChange(wire.Change{Kind: wire.ChangePromote, Node: c.node})
+			index, _, err := core.ProposeChange(wire.Change{Kind: wire.ChangePromote, Node: node})
 			if err == nil {
 				g.promote = index
 				w.e.stats.promotions.Add(1)
 			}
 		})
 	}
-	w.caughtUp = w.caughtUp[:0]
 }
 
 // transferWait is a caller that waits for leadership to move.
@@ -116,16 +116,11 @@ func (e *Engine) transferHere(ctx context.Context, g *group, to wire.NodeID) err
 	if !g.w.inbox.order(func(w *worker) { w.beginTransfer(g, t) }) {
 		return e.failed(g.stopped())
 	}
-	out, answered, begun := t.wait(ctx)
-	switch {
-	case answered && out.err != nil:
+	out, _ := t.wait(ctx, g.id)
+	if out.err != nil {
 		return e.failed(out.err)
-	case answered:
-		return nil
-	case begun:
-		return e.failed(&wire.Error{Code: wire.CodeUnknownOutcome, Group: g.id, Cause: context.Cause(ctx)})
 	}
-	return e.failed(&wire.Error{Code: wire.CodeTimeout, Group: g.id, Cause: context.Cause(ctx)})
+	return nil
 }
 
 func (w *worker) beginTransfer(g *group, t *transferWait) {

@@ -66,11 +66,6 @@ func (e *Engine) drain(ctx context.Context) {
 
 // checkDrained reports, at the end of a turn, that nothing is left to hand over or to wait for.
 func (w *worker) checkDrained() {
-	select {
-	case <-w.drained:
-		return
-	default:
-	}
 	for _, g := range w.groups {
 		if g.core == nil || w.fenced {
 			continue
@@ -81,6 +76,7 @@ func (w *worker) checkDrained() {
 			return
 		}
 	}
+	w.draining = false
 	close(w.drained)
 }
 
@@ -142,15 +138,7 @@ func (w *worker) abandon(left *mail) {
 		do(w)
 	}
 	for _, g := range w.groups {
-		g.pending.drop(func() error {
-			return g.errorf(wire.CodeUnknownOutcome, "the node stopped while the command was under way")
-		})
-		for _, p := range g.incoming {
-			p.settle(Result{}, g.stopped())
-		}
-		g.incoming = nil
-		g.reads.drop(g.stopped())
-		g.endTransfers(g.stopped())
+		g.answerAll(g.stopped())
 	}
 	for i := range w.toApply {
 		w.toApply[i].refuse(w.toApply[i].g.stopped())

@@ -61,16 +61,7 @@ func (e *Engine) fence(err error) {
 func (w *worker) fence() {
 	for _, g := range w.groups {
 		w.lastWord(g)
-		storage := g.errorf(wire.CodeStorage, "the log is fenced")
-		g.pending.drop(func() error {
-			return &wire.Error{Code: wire.CodeUnknownOutcome, Group: g.id, Cause: storage}
-		})
-		for _, p := range g.incoming {
-			p.settle(Result{}, storage)
-		}
-		g.incoming = nil
-		g.reads.drop(storage)
-		g.endTransfers(storage)
+		g.answerAll(g.errorf(wire.CodeStorage, "the log is fenced"))
 		v := g.view.Load()
 		if v.role == raft.Leader {
 			w.e.stats.led.Add(-1)

@@ -73,9 +73,6 @@ func (e *Engine) AddGroup(cfg GroupConfig) error {
 	if e.closing.Load() {
 		return &wire.Error{Code: wire.CodeStopped, Group: cfg.ID}
 	}
-	if e.lookup(cfg.ID) != nil {
-		return fmt.Errorf("add group %d: it is here already", cfg.ID)
-	}
 	g, err := e.newGroup(cfg)
 	if err != nil {
 		return fmt.Errorf("add group %d: %w", cfg.ID, err)

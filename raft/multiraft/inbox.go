@@ -42,12 +42,6 @@ type appliedMark struct {
 // order is something rare to be done by the owner of the groups.
 type order func(w *worker)
 
-// empty reports whether nothing is in m.
-func (m *mail) empty() bool {
-	return m.ticks == 0 && len(m.messages) == 0 && len(m.proposals) == 0 && len(m.reads) == 0 &&
-		len(m.durable) == 0 && m.batches == 0 && len(m.applied) == 0 && len(m.orders) == 0
-}
-
 // reset empties m and keeps its memory; nothing stays reachable from it.
 func (m *mail) reset() {
 	clear(m.messages)

@@ -56,9 +56,7 @@ func (w *worker) bumpEpoch(g *group, term wire.Term) {
 func (g *group) waitOutLeader() {
 	if g.lostLead++; g.lostLead > 2*g.e.cfg.electionTicks() {
 		g.lostLead = 0
-		g.pending.drop(func() error {
-			return g.errorf(wire.CodeUnknownOutcome, "leadership was lost and no new leader has told the outcome")
-		})
+		g.pending.drop(g.errorf(wire.CodeUnknownOutcome, "leadership was lost and no new leader has told the outcome"))
 	}
 }
 

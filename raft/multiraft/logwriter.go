@@ -19,11 +19,10 @@ type logBatch struct {
 	turns   []logTurn
 }
 
-// logTurn says how many updates of how many bytes came from one worker's turn.
+// logTurn is what came from one worker's turn.
 type logTurn struct {
-	w       *worker
-	updates int
-	bytes   int
+	w                       *worker
+	updates, entries, bytes int
 }
 
 // add appends the update of rd.
@@ -90,6 +89,7 @@ func (l *logWriter) ring() {
 func (l *logWriter) submit(w *worker, b *logBatch) {
 	turn := logTurn{w: w, updates: len(b.updates)}
 	for i := range b.updates {
+		turn.entries += len(b.updates[i].Entries)
 		for n := range b.updates[i].Entries {
 			turn.bytes += b.updates[i].Entries[n].Size()
 		}
@@ -127,7 +127,7 @@ func (l *logWriter) commit() {
 		err = l.commitSmall()
 	} else if err == nil {
 		l.e.spaceAgain()
-		l.e.stats.commit(&l.writing, time.Since(started))
+		l.e.stats.commit(l.writing.turns, time.Since(started))
 		for _, t := range l.writing.turns {
 			l.told[t.w.number].turns++
 		}

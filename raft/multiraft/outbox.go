@@ -1,12 +1,14 @@
 package multiraft
 
-import "flotilla/raft/wire"
+import (
+	"flotilla/raft"
+	"flotilla/raft/wire"
+)
 
 // outbox collects one turn's messages of all groups by peer and lane, so that each peer costs one Send a lane (P5).
 type outbox struct {
 	peers   map[wire.NodeID]*peerBuffer
 	touched []*peerBuffer // those with messages, in the order of their first one
-	failed  []sendFailure
 }
 
 // peerBuffer holds what goes to one peer. One per peer ever written to: members of groups, 64 nodes at most.
@@ -14,12 +16,6 @@ type peerBuffer struct {
 	id    wire.NodeID
 	lanes [wire.LaneAppend + 1][]wire.Message
 	busy  bool
-}
-
-// sendFailure names a group whose messages to a peer did not leave.
-type sendFailure struct {
-	g    *group
-	peer wire.NodeID
 }
 
 // add queues m until flush.
@@ -37,28 +33,25 @@ func (o *outbox) add(m wire.Message) {
 	b.lanes[lane] = append(b.lanes[lane], m)
 }
 
-// flush sends everything, liveness of all peers before bulk, and returns the groups whose messages were
-// refused by the transport, valid until the next call. A peer out of reach counts as one failure (P6).
-func (o *outbox) flush(e *Engine) []sendFailure {
-	clear(o.failed)
-	o.failed = o.failed[:0]
+// flush sends everything, liveness of all peers before bulk. A peer out of reach counts as one failure (P6).
+func (o *outbox) flush(w *worker) {
 	for _, lane := range [...]wire.Lane{wire.LaneControl, wire.LaneAppend} {
 		for _, b := range o.touched {
-			o.send(e, b, lane)
+			o.send(w, b, lane)
 		}
 	}
 	for _, b := range o.touched {
 		if !b.busy {
-			e.stats.sendFailures.Add(1)
+			w.e.stats.sendFailures.Add(1)
 		}
 		b.busy = false
 	}
 	o.touched = o.touched[:0]
-	return o.failed
 }
 
-func (o *outbox) send(e *Engine, b *peerBuffer, lane wire.Lane) {
-	msgs := b.lanes[lane]
+// send sends one lane's messages to one peer; if they do not leave, their groups' cores are told.
+func (o *outbox) send(w *worker, b *peerBuffer, lane wire.Lane) {
+	e, msgs := w.e, b.lanes[lane]
 	if len(msgs) == 0 {
 		return
 	}
@@ -68,7 +61,7 @@ func (o *outbox) send(e *Engine, b *peerBuffer, lane wire.Lane) {
 		b.busy = false
 		for i := range msgs {
 			if g := e.lookup(msgs[i].Group); g != nil && (i == 0 || msgs[i].Group != msgs[i-1].Group) {
-				o.failed = append(o.failed, sendFailure{g: g, peer: b.id})
+				w.visit(g, func(core *raft.Core) { core.Unreachable(b.id) })
 			}
 		}
 	}

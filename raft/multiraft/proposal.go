@@ -61,20 +61,12 @@ func (e *Engine) proposeHere(ctx context.Context, g *group, data []byte, ch wire
 		g.release(p.cost)
 		return Result{}, e.failed(g.stopped())
 	}
-	out, answered, begun := p.wait(ctx)
-	switch {
-	case answered:
-		e.recycle(p)
-		if out.err != nil {
-			return Result{}, out.err
-		}
-		return out.result, nil
-	case begun:
-		return Result{}, e.failed(&wire.Error{Code: wire.CodeUnknownOutcome, Group: g.id, Cause: context.Cause(ctx),
-			Detail: "the caller left while the command was under way"})
-	default:
-		return Result{}, e.failed(&wire.Error{Code: wire.CodeTimeout, Group: g.id, Cause: context.Cause(ctx)})
+	out, answered := p.wait(ctx, g.id)
+	if !answered {
+		return Result{}, e.failed(out.err)
 	}
+	e.recycle(p)
+	return out.result, out.err
 }
 
 // newProposal returns a proposal that nobody else holds.
@@ -161,13 +153,13 @@ func (b *pendingBook) pop() {
 	b.head++
 }
 
-// drop settles everything with an error made by why for each.
-func (b *pendingBook) drop(why func() error) {
+// drop settles everything with why.
+func (b *pendingBook) drop(why *wire.Error) {
 	for b.len() > 0 {
 		p := b.entries[b.head]
 		b.pop()
 		for _, prop := range p.props {
-			prop.settle(Result{}, why())
+			prop.settle(Result{}, why)
 		}
 	}
 }

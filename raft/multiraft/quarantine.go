@@ -17,7 +17,7 @@ func (g *group) quarantine(cause error) {
 	g.e.stats.quarantined.Add(1)
 	g.e.emit(GroupQuarantined{Group: g.id, Err: cause})
 	g.w.inbox.order(func(w *worker) { w.evict(g) })
-	g.e.appliers.kick(g)
+	g.e.appliers.put(g, nil)
 }
 
 // refusal answers m with the reason why its group is not served here. It is never the answer to a refusal.

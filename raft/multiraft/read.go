@@ -57,7 +57,10 @@ func (e *Engine) query(ctx context.Context, id wire.GroupID, request []byte, kin
 	}
 	r := &read{caller: caller{done: make(chan outcome, 1)}, g: g, kind: kind, request: request,
 		cost: len(request) + commandOverhead}
-	if err := g.admitRead(r); err != nil {
+	if kind == readLinear && e.fenced.Load() {
+		return nil, e.failed(g.errorf(wire.CodeStorage, "the log is fenced: ask another node"))
+	}
+	if err := g.take(r.cost); err != nil { // a full disk keeps nobody from reading
 		return nil, e.failed(err)
 	}
 	open := false
@@ -70,7 +73,7 @@ func (e *Engine) query(ctx context.Context, id wire.GroupID, request []byte, kin
 		g.release(r.cost)
 		return nil, e.failed(g.stopped())
 	}
-	out, answered, _ := r.wait(ctx)
+	out, answered := r.wait(ctx, id)
 	switch {
 	case !answered:
 		return nil, e.failed(g.overdue(ctx))
@@ -79,15 +82,6 @@ func (e *Engine) query(ctx context.Context, id wire.GroupID, request []byte, kin
 	}
 	e.stats.reads.Add(1)
 	return out.result.Value, nil
-}
-
-// admitRead takes room for r. A full disk does not keep anyone from reading; a fenced log leaves only what
-// needs no leader.
-func (g *group) admitRead(r *read) error {
-	if r.kind == readLinear && g.e.fenced.Load() {
-		return g.errorf(wire.CodeStorage, "the log is fenced: ask another node")
-	}
-	return g.take(r.cost)
 }
 
 // overdue says why a read or a wait did not end in time.
@@ -183,9 +177,7 @@ func (b *readBook) tick(limit int) bool {
 		}
 	}
 	b.refused = false
-	if len(b.waiting) > 0 {
-		b.dropGone()
-	}
+	b.dropGone()
 	return len(b.waiting) > 0
 }
 

@@ -83,16 +83,14 @@ func (c *counters) turn(d time.Duration) {
 	c.turnTimes[i].Add(1)
 }
 
-// commit counts a batch that became durable after d.
-func (c *counters) commit(b *logBatch, d time.Duration) {
+// commit counts turns that became durable together after d.
+func (c *counters) commit(turns []logTurn, d time.Duration) {
 	c.commits.Add(1)
 	c.commitNanos.Add(uint64(d))
-	c.commitTurns.Add(uint64(len(b.turns)))
-	entries := 0
-	for i := range b.updates {
-		entries += len(b.updates[i].Entries)
+	c.commitTurns.Add(uint64(len(turns)))
+	for _, t := range turns {
+		c.commitEntries.Add(uint64(t.entries))
 	}
-	c.commitEntries.Add(uint64(entries))
 }
 
 // count counts a failed request.

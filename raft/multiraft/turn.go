@@ -246,17 +246,13 @@ func (w *worker) collectGroup(g *group) {
 			w.answers = append(w.answers, readAnswer{g: g, read: r})
 		}
 		if len(rd.Promotable) > 0 {
-			w.caughtUp = append(w.caughtUp, promotion{g: g, node: rd.Promotable[0]})
+			g.learner = rd.Promotable[0]
 		}
 	}
 }
 
 // handOut sends what the groups have for each peer, together (P5).
-func (w *worker) handOut() {
-	for _, failed := range w.out.flush(w.e) {
-		w.visit(failed.g, func(core *raft.Core) { core.Unreachable(failed.peer) })
-	}
-}
+func (w *worker) handOut() { w.out.flush(w) }
 
 // persist hands this turn's log updates of all groups to the log writer.
 func (w *worker) persist() {
@@ -272,11 +268,10 @@ func (w *worker) persist() {
 
 // apply lets changes of membership take effect and hands committed entries to the machines.
 func (w *worker) apply() {
-	for len(w.toApply) > 0 {
-		job := w.toApply[0]
-		w.toApply = w.toApply[1:]
-		w.applyGroup(&job)
+	for i := range w.toApply {
+		w.applyGroup(&w.toApply[i])
 	}
+	clear(w.toApply)
 	w.toApply = w.toApply[:0]
 }
 

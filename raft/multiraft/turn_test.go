@@ -12,6 +12,12 @@ import (
 	"flotilla/raft/wire"
 )
 
+// empty reports whether nothing is in m.
+func (m *mail) empty() bool {
+	return m.ticks == 0 && len(m.messages) == 0 && len(m.proposals) == 0 && len(m.reads) == 0 &&
+		len(m.durable) == 0 && m.batches == 0 && len(m.applied) == 0 && len(m.orders) == 0
+}
+
 // hand drives engines by hand, without goroutines: turn, commit and apply are plain methods.
 type hand struct {
 	c *cluster

@@ -36,7 +36,7 @@ func (w *Watcher) Wait(ctx context.Context, index wire.Index) error {
 	if !g.e.appliers.read(r) {
 		return g.stopped()
 	}
-	out, answered, _ := r.wait(ctx)
+	out, answered := r.wait(ctx, g.id)
 	if !answered {
 		return g.overdue(ctx)
 	}

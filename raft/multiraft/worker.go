@@ -3,7 +3,6 @@ package multiraft
 import (
 	"fmt"
 	"runtime/debug"
-	"slices"
 
 	"flotilla/raft"
 	"flotilla/raft/wire"
@@ -20,12 +19,11 @@ type worker struct {
 	active []*group // to be visited in this turn, each once
 	mail   mail     // taken out of the inbox in this turn
 
-	rd       raft.Ready
-	out      outbox
-	batch    logBatch
-	toApply  []applyJob
-	answers  []readAnswer
-	caughtUp []promotion
+	rd      raft.Ready
+	out     outbox
+	batch   logBatch
+	toApply []applyJob
+	answers []readAnswer
 
 	outstanding int // log batches on their way to the disk
 	stallTicks  int // ticks since one of them was handed over or one became durable
@@ -39,12 +37,6 @@ type worker struct {
 type readAnswer struct {
 	g    *group
 	read raft.Read
-}
-
-// promotion is a learner that a leader's core found caught up.
-type promotion struct {
-	g    *group
-	node wire.NodeID
 }
 
 func newWorker(e *Engine, number int) *worker {
@@ -98,29 +90,25 @@ func (w *worker) adopt(g *group) {
 	}
 }
 
-// evict ends a quarantined group's part in the loop and answers all who wait for it. Commands that are in the log
-// may be applied by other replicas, so their outcome is unknown; the others had no effect.
+// evict ends a quarantined group's part in the loop.
 func (w *worker) evict(g *group) {
 	g.core = nil
-	fault := g.fault.Load()
-	g.pending.drop(func() error {
-		return &wire.Error{Code: wire.CodeUnknownOutcome, Group: g.id, Cause: fault}
-	})
-	for _, p := range g.incoming {
-		p.settle(Result{}, fault)
-	}
-	g.incoming = nil
-	g.reads.drop(fault)
-	g.endTransfers(fault)
+	g.answerAll(g.fault.Load())
 	v := g.view.Load()
 	if v.role == raft.Leader {
 		w.e.stats.led.Add(-1)
 	}
 	g.view.Store(&view{role: raft.Follower, term: v.term, members: v.members})
-	w.toApply = slices.DeleteFunc(w.toApply, func(j applyJob) bool {
-		if j.g == g {
-			j.refuse(fault)
-		}
-		return j.g == g
-	})
+}
+
+// answerAll answers everybody who waits in the worker's part of g. Commands that are in the log may yet be applied, by
+// other replicas or after the next start, so their outcome is unknown; the rest had no effect.
+func (g *group) answerAll(why *wire.Error) {
+	g.pending.drop(&wire.Error{Code: wire.CodeUnknownOutcome, Group: g.id, Cause: why})
+	for _, p := range g.incoming {
+		p.settle(Result{}, why)
+	}
+	g.incoming = nil
+	g.reads.drop(why)
+	g.endTransfers(why)
 }

@@ -24,7 +24,7 @@ func TestReopen(t *testing.T) {
 	c := newCluster(t, 1)
 	c.openAll()
 	c.close(1)
-	before := settledGoroutines(0)
+	before := steadyGoroutines()
 	want := uint64(0)
 	for round := range *rounds {
 		c.openAll()
@@ -48,6 +48,18 @@ func TestReopen(t *testing.T) {
 	for _, f := range openFilesBelow(t, c.dir) {
 		t.Errorf("%s is still open", f)
 	}
+}
+
+// steadyGoroutines returns the number of goroutines once it has not changed for a while.
+func steadyGoroutines() int {
+	n := runtime.NumGoroutine()
+	for steady := 0; steady < 20; steady++ {
+		pause(context.Background())
+		if now := runtime.NumGoroutine(); now != n {
+			n, steady = now, 0
+		}
+	}
+	return n
 }
 
 // settledGoroutines waits a moment for goroutines that were told to end, until no more than want are left.

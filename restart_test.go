@@ -193,3 +193,41 @@ func TestOpenCancelled(t *testing.T) {
 	}
 	c.openAll()
 }
+
+// countdown is a context that ends after its error was asked for so many times: Open asks once before each step.
+type countdown struct {
+	context.Context
+	left int
+}
+
+func (c *countdown) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestOpenUndoesEachStep: whichever step Open fails at, it leaves neither a lock nor a goroutine nor half a birth: the
+// next Open works at once (P8, F47).
+func TestOpenUndoesEachStep(t *testing.T) {
+	c := newCluster(t, 1)
+	before := steadyGoroutines()
+	for steps := range 20 {
+		h, err := flotilla.Open(&countdown{t.Context(), steps}, c.config(1))
+		if err == nil {
+			if steps < 8 {
+				t.Fatalf("open succeeded after %d questions: the steps do not ask", steps)
+			}
+			c.hosts[1] = h
+			c.await(1)
+			return
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Fatalf("open cut short at step %d: %v", steps, err)
+		}
+		if now := settledGoroutines(before); now > before {
+			t.Fatalf("open cut short at step %d leaves %d goroutines, %d before:\n%s", steps, now, before, stacks())
+		}
+	}
+	t.Fatal("open never succeeded")
+}

@@ -15,6 +15,7 @@ import (
 	"flotilla/client/protocol"
 	"flotilla/quictransport/pki"
 	"flotilla/raft/logstore"
+	"flotilla/raft/wire"
 )
 
 // The exit codes that scripts depend on (docs/INTERFACES.md). Up to 8 they are the classes of the protocol.
@@ -103,7 +104,9 @@ func classify(err error) *exitError {
 		contradict *flotilla.ContradictionError
 		config     *flotilla.ConfigError
 		unsafe     *flotilla.UnsafeError
-		corrupt    *logstore.CorruptionError
+		corruptLog *logstore.CorruptionError
+		corruptCat *catalog.CorruptionError
+		format     *logstore.FormatError
 		opErr      *net.OpError
 	)
 	switch {
@@ -123,7 +126,13 @@ func classify(err error) *exitError {
 		return &exitError{exitUnavailable, "in_use", err, "stop the process that holds it, or choose another --data"}
 	case errors.Is(err, catalog.ErrNewerFormat):
 		return &exitError{exitRefused, "newer_format", err, "start it with the flotilla version that wrote it, or a newer one"}
-	case errors.As(err, &corrupt):
+	case errors.As(err, &format):
+		return &exitError{exitRefused, "format", err, "start it with the flotilla version that wrote it, or a newer one"}
+	case errors.Is(err, flotilla.ErrRemoved):
+		return fail(exitRemoved, err, "a removed node does not come back: give the machine a new node id and an empty directory")
+	case errors.Is(err, wire.ErrFenced), errors.Is(err, catalog.ErrFenced):
+		return &exitError{exitUnhealthy, "fenced_log", err, "the disk failed a commit: check it, then start the node again"}
+	case errors.As(err, &corruptLog), errors.As(err, &corruptCat):
 		return fail(exitCorrupt, err, "look closer with: flotilla offline verify --data DIR")
 	case errors.As(err, &remote):
 		return remoteFault(err, remote)

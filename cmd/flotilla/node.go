@@ -82,9 +82,10 @@ func (n *node) readyLine() string {
 		n.host.NodeID(), n.cluster, n.host.Epoch(), n.host.Addr(), n.http.addr())
 }
 
-// close stops the node with every courtesy until ctx ends.
+// close stops the node with every courtesy until ctx ends. The host goes first: it refuses what is new and finishes
+// what is under way, whose callers are then still there to be answered.
 func (n *node) close(ctx context.Context) error {
-	return errors.Join(n.clients.Close(ctx), n.host.Close(ctx), n.http.close(ctx))
+	return errors.Join(n.host.Close(ctx), n.clients.Close(ctx), n.http.close(ctx))
 }
 
 // stop closes the node within the drain time; a second signal ends the process at once.

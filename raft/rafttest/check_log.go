@@ -119,6 +119,24 @@ func (c *StateMachineSafety) apply(m *Model, e *Event) error {
 	return nil
 }
 
+// DurableApply: a replica applies what is on its own disk, no more, so that a restart finds in the log whatever
+// the state machine may have kept (D10).
+type DurableApply struct{}
+
+// Name returns the invariant's name.
+func (*DurableApply) Name() string { return "durable apply" }
+
+// Observe compares an applied entry with the disk.
+func (*DurableApply) Observe(m *Model, e *Event) error {
+	if e.Kind != EventApply {
+		return nil
+	}
+	if got := m.Replica(e.Node).Durable.At(e.Entry.Index); got != markOf(&e.Entry) {
+		return fmt.Errorf("%s applies entry %d of term %d, its disk has term %d there", e.Node, e.Entry.Index, e.Entry.Term, got.Term)
+	}
+	return nil
+}
+
 // OneChange: a leader appends a change of the membership only when the one before it is committed and so is
 // an entry of its own term (F13, thesis section 4.1 and its correction).
 type OneChange struct{}

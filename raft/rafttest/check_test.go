@@ -163,6 +163,9 @@ func TestCheckersBite(t *testing.T) {
 		{"commit beyond the log", &StateMachineSafety{}, // D9
 			history(all, writes(1, entries(1, 1)), state(1, raft.Follower, 1, 1)),
 			history(all, state(1, raft.Follower, 1, 1)), "holds only 0 entries"},
+		{"applied before it is on disk", &DurableApply{}, // D10
+			history(all, stored(1, entries(1, 1)), state(1, raft.Follower, 1, 1), applies(1, 1, 1)),
+			history(all, writes(1, entries(1, 1)), state(1, raft.Follower, 1, 1), applies(1, 1, 1)), "its disk has term 0 there"},
 		{"term goes back", &TermMonotonic{},
 			history(all, state(1, raft.Follower, 2, 0), state(1, raft.Follower, 3, 0)),
 			history(all, state(1, raft.Follower, 2, 0), state(1, raft.Follower, 1, 0)), "from term 2 back to 1"},

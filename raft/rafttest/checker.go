@@ -17,7 +17,7 @@ type Checker interface {
 // Checkers returns a fresh checker for every invariant that holds at all times.
 func Checkers() []Checker {
 	return []Checker{
-		&ElectionSafety{}, &ElectionQuorum{}, &LeaderCompleteness{}, &LogMatching{}, &StateMachineSafety{},
+		&ElectionSafety{}, &ElectionQuorum{}, &LeaderCompleteness{}, &LogMatching{}, &StateMachineSafety{}, &DurableApply{},
 		&TermMonotonic{}, &CommitMonotonic{}, &CommitQuorum{}, &CommitTerm{},
 		&VoteDurability{}, &SingleVote{}, &AckDurability{},
 		&LinearizableRead{}, &OnlyVotersCampaign{}, &OneChange{},

@@ -90,7 +90,27 @@ func (s *Script) Run(name string, args []Arg) string {
 	if s.out.Len() == 0 {
 		return "ok\n"
 	}
-	return s.out.String()
+	return abridge(s.out.String())
+}
+
+// abridge shortens long rows of applied entries.
+func abridge(text string) string {
+	lines := strings.SplitAfter(text, "\n")
+	var b strings.Builder
+	for i := 0; i < len(lines); {
+		node, _, applies := strings.Cut(lines[i], " applies ")
+		end := i + 1
+		for applies && end < len(lines) && strings.HasPrefix(lines[end], node+" applies ") {
+			end++
+		}
+		if end-i > 5 {
+			fmt.Fprintf(&b, "%s... %s more ...\n%s", lines[i], plural(end-i-2, "line"), lines[end-1])
+		} else {
+			b.WriteString(strings.Join(lines[i:end], ""))
+		}
+		i = end
+	}
+	return b.String()
 }
 
 // Violation returns the first broken invariant of the script so far that it did not ask for, or nil.

@@ -136,7 +136,9 @@ func (s *Store) commit(batch []wire.LogUpdate) error {
 		s.switchTo(next)
 	}
 	s.apply(gen)
-	s.unlinkUnneeded()
+	if gone := s.unlinkUnneeded(); gone > 0 || next != nil {
+		s.chooseDrain()
+	}
 	return nil
 }
 

@@ -4,6 +4,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"testing"
+
+	bolt "go.etcd.io/bbolt"
 )
 
 // ForgetfulFiles is a directory that, at a power cut, forgets the names that were not synced.
@@ -82,4 +85,24 @@ func (s *Store) ActivePath() string {
 		return ""
 	}
 	return s.writer.gen.path
+}
+
+// ActiveDB is the bbolt file that commits go to.
+func ActiveDB(s *Store) *bolt.DB { return s.writer.db }
+
+// RewriteMarker gives the file at path a marker of another version.
+func RewriteMarker(t *testing.T, path string, version uint64) {
+	t.Helper()
+	db, err := bolt.Open(path, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	err = db.Update(func(tx *bolt.Tx) error {
+		num, _ := genNumber(filepath.Base(path))
+		return tx.Bucket(bucketState).Put(markerKey, appendMarker(&marker{version: version, gen: num, base: 1}))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

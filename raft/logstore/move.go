@@ -21,7 +21,7 @@ type moving struct {
 func (s *Store) chooseDrain() {
 	w := &s.writer
 	w.moving = nil
-	if len(w.order) < 2 || w.order[0].num == w.pinned {
+	if len(w.order) == 0 || w.order[0] == w.gen || w.order[0].num == w.pinned {
 		return
 	}
 	oldest := w.order[0]
@@ -41,10 +41,10 @@ func (s *Store) chooseDrain() {
 			groups = append(groups, id)
 		}
 	}
-	for _, g := range w.order[:len(w.order)-1] {
+	for _, g := range w.order {
 		total += g.data
 	}
-	if inOldest > s.opts.RotateBytes/16 && inOldest > oldest.data/4 && total <= 2*live+2*s.opts.RotateBytes {
+	if inOldest > s.opts.RotateBytes/16 && inOldest > oldest.data/4 && total <= 2*live+3*s.opts.RotateBytes {
 		return
 	}
 	slices.Sort(groups)

@@ -183,7 +183,6 @@ func (s *Store) switchTo(next *prepared) {
 	if last != nil {
 		s.house.work.Go(func() { s.seal(last) })
 	}
-	s.chooseDrain()
 }
 
 // seal hands a generation that is no longer written from bbolt to the pager.
@@ -203,21 +202,29 @@ func (s *Store) seal(gen *generation) {
 	}
 	s.mu.Unlock()
 	old.retire()
-	if err := os.Truncate(gen.path, int64(p.meta.end)*pageSize); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := cutToLength(gen.path, p); err != nil {
 		s.opts.Events(HousekeepingFailed{What: "cut " + gen.path, Err: err})
 	}
 }
 
+// cutToLength gives back the room made at the end of a file that is not written any more.
+func cutToLength(path string, p *pager) error {
+	if err := os.Truncate(path, int64(p.meta.end)*pageSize); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
 // unlinkUnneeded removes, from the oldest on, the generations that no entry is in. Always a prefix: what
-// remains can be replayed from its first state records on.
-func (s *Store) unlinkUnneeded() {
+// remains can be replayed from its first state records on. It returns how many went.
+func (s *Store) unlinkUnneeded() int {
 	w := &s.writer
 	n := 0
 	for n < len(w.order)-1 && w.counts[w.order[n].num] == 0 {
 		n++
 	}
 	if n == 0 {
-		return
+		return 0
 	}
 	gone := append([]*generation(nil), w.order[:n]...)
 	w.order = append([]*generation(nil), w.order[n:]...)
@@ -229,7 +236,7 @@ func (s *Store) unlinkUnneeded() {
 	}
 	s.mu.Unlock()
 	s.house.work.Go(func() { s.unlink(gone, sources) })
-	s.chooseDrain()
+	return n
 }
 
 func (s *Store) unlink(gone []*generation, sources []*source) {

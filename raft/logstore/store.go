@@ -172,8 +172,8 @@ func (s *Store) load() error {
 	if err := s.removeAll(append(leftovers, r.empty...)); err != nil {
 		return err
 	}
-	for _, g := range r.gens { // the last active one was made longer than it is
-		if err := os.Truncate(g.path, g.bytes); err != nil {
+	for _, g := range r.gens { // the last active one may be longer than it need be
+		if err := cutToLength(g.path, g.source.pages); err != nil {
 			return fmt.Errorf("cut to length: %w", err)
 		}
 	}
@@ -183,6 +183,7 @@ func (s *Store) load() error {
 	if len(nums) > 0 {
 		s.writer.last = nums[len(nums)-1]
 	}
+	s.chooseDrain()
 	s.opened(r)
 	s.house.prepare(s)
 	return nil
@@ -262,7 +263,19 @@ func (s *Store) Close() error {
 	if was {
 		return nil
 	}
-	return errors.Join(s.house.stop(s), s.closeSources(), s.lock.Close())
+	return errors.Join(s.house.stop(s), s.closeSources(), s.cutActive(), s.lock.Close())
+}
+
+// cutActive gives back the room at the end of the file that was active.
+func (s *Store) cutActive() error {
+	if s.writer.gen == nil || s.Fenced() != nil {
+		return nil
+	}
+	p, err := openPager(s.opts.files, s.writer.gen.path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(cutToLength(p.path, p), p.close())
 }
 
 // closeSources retires every file and waits until the last reader has let go.

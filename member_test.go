@@ -50,6 +50,10 @@ func TestSixthNodeFollowsGroupZero(t *testing.T) {
 			}
 			return s.Epoch == c.hosts[1].Epoch()
 		})
-		t.Logf("group 0: %+v", c.hosts[1].Status().Groups[0])
+		g := c.hosts[1].Status().Groups[0]
+		if len(g.Voters) != 5 || len(g.Learners) != 2 {
+			t.Fatalf("group 0 has voters %v and learners %v, want five and two", g.Voters, g.Learners)
+		}
+		c.lead(2, 1, 7) // learners apply what the new leader says
 	})
 }

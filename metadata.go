@@ -2,6 +2,7 @@ package flotilla
 
 import (
 	"context"
+	"slices"
 
 	"flotilla/catalog"
 	"flotilla/raft/wire"
@@ -14,9 +15,6 @@ type metadata struct{ host *Host }
 // Apply implements StateMachine. The catalog's one transaction comes first (P22); only what is durable there raises
 // the fence and moves the transport.
 func (m *metadata) Apply(batch []Command) ([][]byte, error) {
-	if len(batch) == 0 {
-		return nil, nil
-	}
 	cmds := make([]catalog.Command, len(batch))
 	for i, c := range batch {
 		cmds[i] = catalog.Command{Index: c.Index, Term: c.Term, Data: c.Data}
@@ -59,6 +57,12 @@ func (m *metadata) generation(id NodeID) wire.Generation {
 	return n.Generation
 }
 
+// wantsVoter says whether placement wants id to vote in group g once it has caught up (P14).
+func (m *metadata) wantsVoter(g GroupID, id NodeID) bool {
+	placed, _ := m.host.catalog.View().FindGroup(g)
+	return slices.Contains(placed.Voters, id)
+}
+
 // View is the catalog as applied here.
 func (m *metadata) View() *catalog.Snapshot { return m.host.catalog.View() }
 
@@ -68,9 +72,6 @@ func (m *metadata) ProposeMeta(ctx context.Context, command []byte) ([]byte, err
 	result, err := meta.Propose(ctx, command)
 	if err == nil {
 		err = meta.Wait(ctx, result.Index)
-	}
-	if err != nil {
-		m.host.log.Debug("metadata command not applied yet", "error", err)
 	}
 	return result.Value, err
 }

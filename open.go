@@ -131,7 +131,8 @@ func (h *Host) openEngine(ctx context.Context) (err error) {
 		Self: h.identity.NodeID, Heartbeat: h.cfg.Heartbeat, ElectionTimeout: h.cfg.ElectionTimeout,
 		// Every start of every node draws differently, or read requests of an earlier life could be answered.
 		Seed: uint64(h.identity.Generation) ^ uint64(h.start)*0x9e3779b97f4a7c15,
-		Log:  h.store, Transport: h.transport, EpochBump: func(t Term) []byte { return catalog.EpochBump{Term: t}.Append(nil) }, Events: h.engineEvent,
+		Log:  h.store, Transport: h.transport, EpochBump: func(t Term) []byte { return catalog.EpochBump{Term: t}.Append(nil) },
+		Promote: h.meta.wantsVoter, Events: h.engineEvent,
 	})
 	if err != nil {
 		return err

@@ -28,6 +28,9 @@ type Config struct {
 	// EpochBump makes the command that is proposed on group 0 once each time this node becomes its leader
 	// (P20); nil for none.
 	EpochBump func(wire.Term) []byte
+	// Promote says whether a learner that has caught up is to become a voter of the group (P14): placement may want
+	// it to stay one. Called by workers often, it must not block. Nil promotes all.
+	Promote func(wire.GroupID, wire.NodeID) bool
 	// Events is told what happened, from the engine's goroutines: it must not block. Nil for nobody.
 	Events func(Event)
 	// NodeBytes and GroupBytes bound the commands and requests waiting here. Defaults 64 MiB and 8 MiB.

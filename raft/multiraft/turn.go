@@ -245,8 +245,11 @@ func (w *worker) collectGroup(g *group) {
 		for _, r := range rd.Reads {
 			w.answers = append(w.answers, readAnswer{g: g, read: r})
 		}
-		if len(rd.Promotable) > 0 {
-			g.learner = rd.Promotable[0]
+		for _, node := range rd.Promotable {
+			if w.e.cfg.Promote == nil || w.e.cfg.Promote(g.id, node) {
+				g.learner = node
+				break
+			}
 		}
 	}
 }

@@ -66,6 +66,26 @@ func TestSingleVoterWaitsForItsDisk(t *testing.T) {
 	}
 }
 
+// A log that is shorter, or ends in an earlier term, gets no vote (thesis section 3.6.1).
+func TestVotesNeedALogAsLong(t *testing.T) {
+	cfg := Config{HardState: wire.HardState{Term: 2}, Membership: wire.Membership{Voters: []wire.NodeID{1, 2, 3}}}
+	for _, test := range []struct {
+		index  wire.Index
+		term   wire.Term
+		reject bool
+	}{{3, 2, false}, {2, 3, false}, {9, 1, true}, {2, 2, true}, {0, 0, true}} {
+		b := openBench(t, cfg, newMemoryLog(1, 2, 2))
+		b.step(wire.Message{Type: wire.MsgPreVote, From: 2, Term: 4, Index: test.index, LogTerm: test.term}).
+			step(wire.Message{Type: wire.MsgVote, From: 2, Term: 4, Index: test.index, LogTerm: test.term}).sync()
+		if got := b.one(wire.MsgVoteReply, 2).Reject; got != test.reject {
+			t.Errorf("log up to %d@%d: vote refused %t", test.index, test.term, got)
+		}
+		if got := b.one(wire.MsgPreVoteReply, 2).Reject; got != test.reject {
+			t.Errorf("log up to %d@%d: pre-vote refused %t", test.index, test.term, got)
+		}
+	}
+}
+
 // F5: votes of an earlier term, of strangers and of learners do not count.
 func TestOnlyVotesOfThisElectionCount(t *testing.T) {
 	b := openBench(t, Config{Membership: wire.Membership{Voters: []wire.NodeID{1, 2, 3, 4, 5}, Learners: []wire.NodeID{6}}}, newMemoryLog())

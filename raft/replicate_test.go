@@ -65,6 +65,17 @@ func TestConflictTruncates(t *testing.T) {
 	}
 }
 
+// Hostile leader: it takes back what it sent in the same term, while that is on its way to the disk. What was about to be
+// said of it is not said.
+func TestAcknowledgementOfWhatIsGoneIsDropped(t *testing.T) {
+	b := newBench(t, 1, 2, 3).follow(2, 2)
+	b.append(2, 0, 0, 0, entry(1, 1), entry(2, 1), entry(3, 1)).take()
+	b.append(2, 1, 1, 0, entry(2, 2)).sync()
+	if m := b.one(wire.MsgAppendReply, 2); m.Index != 2 {
+		t.Fatalf("%+v", m)
+	}
+}
+
 // Hostile or broken leader: what is committed here is never given up for it, and nothing panics.
 func TestCommittedEntriesStay(t *testing.T) {
 	b := newBench(t, 1, 2, 3).follow(2, 1)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -185,4 +186,32 @@ func TestCloseEndsClients(t *testing.T) {
 		}
 		wantEnd(t, qc, ReasonShutdown)
 	})
+}
+
+// D71: what the system grants is known, and too little is told with what to do.
+func TestSmallBufferIsTold(t *testing.T) {
+	w := real(t)
+	var mu sync.Mutex
+	var told []Event
+	n := w.node(1, func(c *Config) {
+		c.Events = func(e Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			told = append(told, e)
+		}
+	})
+	granted := n.Stats().ReceiveBuffer
+	if granted == 0 {
+		t.Skip("this system does not tell its buffers")
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if small := granted < wantBuffer; small != (len(told) == 1) {
+		t.Fatalf("granted %d bytes, told %v", granted, told)
+	}
+	for _, e := range told {
+		if e.Kind != EventSmallBuffer || !strings.Contains(e.Err.Error(), "net.core.rmem_max") {
+			t.Fatalf("told %+v", e)
+		}
+	}
 }

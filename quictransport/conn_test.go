@@ -198,6 +198,36 @@ func TestCloneIsRefused(t *testing.T) {
 	})
 }
 
+// Both sides keep the same one of two connections, in whichever order they see them.
+func TestWhichConnectionIsKept(t *testing.T) {
+	low, high := &Transport{cfg: Config{Self: 1}}, &Transport{cfg: Config{Self: 2}}
+	// at returns a connection as one side sees it; the peer's process is the same unless said.
+	at := func(side *Transport, dialer wire.NodeID, incarnation wire.Incarnation, boot uint64) *conn {
+		return &conn{peer: 3 - side.cfg.Self, dialed: dialer == side.cfg.Self, hello: &preface{incarnation: incarnation, boot: boot}}
+	}
+	rows := []struct {
+		name     string
+		old, new func(side *Transport) *conn
+		keepOld  bool
+	}{
+		{"the lower id dialled first", func(s *Transport) *conn { return at(s, 1, 1, 9) }, func(s *Transport) *conn { return at(s, 2, 1, 9) }, true},
+		{"the lower id dialled last", func(s *Transport) *conn { return at(s, 2, 1, 9) }, func(s *Transport) *conn { return at(s, 1, 1, 9) }, false},
+		{"the lower id dialled again", func(s *Transport) *conn { return at(s, 1, 1, 9) }, func(s *Transport) *conn { return at(s, 1, 1, 9) }, false},
+		{"the higher id dialled again", func(s *Transport) *conn { return at(s, 2, 1, 9) }, func(s *Transport) *conn { return at(s, 2, 1, 9) }, false},
+		{"the peer restarted", func(s *Transport) *conn { return at(s, 1, 1, 9) }, func(s *Transport) *conn { return at(s, 2, 2, 8) }, false},
+		{"an old process comes late", func(s *Transport) *conn { return at(s, 1, 2, 9) }, func(s *Transport) *conn { return at(s, 1, 1, 8) }, true},
+		{"a copy", func(s *Transport) *conn { return at(s, 1, 1, 9) }, func(s *Transport) *conn { return at(s, 1, 1, 8) }, true},
+	}
+	for _, r := range rows {
+		for _, side := range []*Transport{low, high} {
+			why := side.refuseSecond(r.old(side), r.new(side))
+			if (why != "") != r.keepOld {
+				t.Errorf("%s, seen by node %d: %q, want the old kept: %v", r.name, side.cfg.Self, why, r.keepOld)
+			}
+		}
+	}
+}
+
 // N8: a node that comes with another data directory than the one registered is refused, both ways.
 func TestGenerationIsChecked(t *testing.T) {
 	simulated(t, func(t *testing.T, w *world) {

@@ -323,7 +323,10 @@ func TestConnectionCaps(t *testing.T) {
 			for range 8 {
 				go func() { _, _ = r.dial(a, nil) }()
 			}
-			waitFor(t, "refusals", func() bool { return a.Stats().HandshakesRefused >= 6 })
+			took := waitFor(t, "refusals", func() bool { return a.Stats().HandshakesRefused >= 6 })
+			if took > time.Second { // beyond that they die of old age
+				t.Errorf("refused after %v", took)
+			}
 			a.Transport.mu.Lock()
 			standing := a.Transport.peers[2].conn
 			a.Transport.mu.Unlock()

@@ -120,8 +120,6 @@ func (t *Transport) begin(c *conn) error {
 	switch {
 	case t.closing:
 		return &CloseError{Reason: ReasonShutdown, Text: "node is stopping"}
-	case t.removed[c.peer]:
-		return &CloseError{Reason: ReasonRemoved, Text: fmt.Sprintf("node %d was removed from the cluster", c.peer)}
 	case t.peers[c.peer] == nil && len(t.peers) >= t.limits.Peers:
 		return &CloseError{Reason: ReasonOverload, Text: "too many peers"}
 	}

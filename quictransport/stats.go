@@ -103,7 +103,7 @@ func (t *Transport) Stats() Stats {
 		RefusalsHeard: n.refusalsHeard.Load(), Resent: n.resent.Load(), Unreachable: n.unreachable.Load(),
 		Connected: n.connected.Load(), Dials: n.dials.Load(), DialsFailed: n.dialsFailed.Load(),
 		HandshakesRefused: n.handshakesRefused.Load(), Closed: map[Reason]uint64{},
-		ForwardsOut: int(n.forwardsOut.Load()), ForwardsIn: int(n.forwardsIn.Load()), ReceiveBuffer: t.receiveBuffer,
+		ForwardsOut: int(n.forwardsOut.Load()), ForwardsIn: int(n.forwardsIn.Load()), ReceiveBuffer: int(t.receiveBuffer.Load()),
 	}
 	for r := range n.closed {
 		if v := n.closed[r].Load(); v != 0 {

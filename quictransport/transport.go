@@ -27,8 +27,8 @@ type Transport struct {
 	preface preface // but for the lane
 	qt      *quic.Transport
 	handler Handler
-	// receiveBuffer is what the system granted.
-	receiveBuffer int
+	// receiveBuffer is what the system granted, in bytes.
+	receiveBuffer atomic.Int64
 	counters      counters
 	born          time.Time
 	coarse        atomic.Int64
@@ -96,7 +96,14 @@ func New(cfg Config) (*Transport, error) {
 
 // Start begins to listen and to dial. h gets everything that comes from then on. Call it once.
 func (t *Transport) Start(h Handler) error {
+	if err := t.listen(h); err != nil {
+		return err
+	}
 	t.checkBuffers()
+	return nil
+}
+
+func (t *Transport) listen(h Handler) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closing || t.handler != nil {

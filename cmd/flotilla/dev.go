@@ -69,7 +69,7 @@ type devCluster struct {
 
 func (d *devCluster) run(ctx context.Context) (err error) {
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) // SIGHUP: the terminal is gone
 	defer signal.Stop(signals)
 	if d.dir == "" {
 		if d.dir, err = os.MkdirTemp("", "flotilla-dev-"); err != nil {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -100,7 +102,8 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%s never matched %q: %s %v", args[0], args[1], raw, err)
 }
 
-// cmdHTTP is "http STATUS METHOD URL [BODY [HEADER:VALUE...]]"; the answer's body goes to the file "body".
+// cmdHTTP is "http STATUS METHOD URL [BODY [HEADER:VALUE...]]"; the answer's body goes to the file "body". HTTPS
+// trusts ca/ca.crt alone.
 func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
 		ts.Fatalf("usage: http STATUS METHOD URL [BODY [HEADER:VALUE...]]")
@@ -113,7 +116,15 @@ func cmdHTTP(ts *testscript.TestScript, neg bool, args []string) {
 			req.Header.Set(name, value)
 		}
 	}
-	resp, err := http.DefaultClient.Do(req)
+	client := http.DefaultClient
+	if req.URL.Scheme == "https" {
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM([]byte(ts.ReadFile("ca/ca.crt")))
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+		defer transport.CloseIdleConnections()
+		client = &http.Client{Transport: transport}
+	}
+	resp, err := client.Do(req)
 	ts.Check(err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)

@@ -124,7 +124,7 @@ func TestCutAndHeal(t *testing.T) {
 			if down > 1500*time.Millisecond {
 				t.Errorf("cut %d noticed after %v", i, down)
 			}
-			after(3 * time.Second)
+			after(time.Duration(3+20*i) * time.Second) // long enough for any pause to have grown
 			w.sim.Heal()
 			up := waitFor(t, "a message", reaches(a, b, uint64(i)+1))
 			if up > 800*time.Millisecond { // QUIC by itself: 4.6 s

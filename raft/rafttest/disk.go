@@ -91,13 +91,8 @@ func (d *Disk) Entries(dst []wire.Entry, lo, hi wire.Index, maxBytes int) ([]wir
 // Pending returns how many writes are queued.
 func (d *Disk) Pending() int { return len(d.pending) }
 
-// Newest returns the token of the newest queued write, 0 when none is queued.
-func (d *Disk) Newest() raft.Token {
-	if len(d.pending) == 0 {
-		return 0
-	}
-	return d.pending[len(d.pending)-1].token
-}
+// Token returns the token of queued write i, counted from 0.
+func (d *Disk) Token(i int) raft.Token { return d.pending[i].token }
 
 // Write queues one update. The error says which rule of wire.LogUpdate the core broke.
 func (d *Disk) Write(token raft.Token, u wire.LogUpdate) error {

@@ -131,7 +131,7 @@ func (s *Sim) crash(n wire.NodeID) {
 	}
 	h := s.hosts[n]
 	h.life++
-	h.applying, h.syncedAt, h.toldAt, h.pausedTo, h.synced, h.told = false, 0, 0, 0, 0, 0
+	*h = host{life: h.life, tick: h.tick}
 	s.cluster.Crash(n)
 	switch d := s.cluster.Disk(n); s.plan.sabotage {
 	case forgetVote:

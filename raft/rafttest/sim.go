@@ -25,17 +25,16 @@ type Sim struct {
 	heal  healing
 }
 
-// host is what the simulator knows of a node beyond its core: its life, its clock, its disk queue.
+// host is what the simulator knows of a node beyond its core: its life, its clock, its disk.
 type host struct {
 	life     int
-	tick     Time // length of a tick
-	syncedAt Time // when the last queued write becomes durable
-	toldAt   Time // when the core is told of it
-	synced   raft.Token
-	told     raft.Token
-	pausedTo Time
+	tick     Time       // length of a tick
+	pausedTo Time       // until when it stands still
+	syncing  raft.Token // the last write of the disk commit under way, 0 when there is none
+	synced   raft.Token // the last durable write
+	told     raft.Token // the last one that the core was told of
+	toldAt   Time       // when the last news of a write arrive
 	applying bool
-	spare    bool
 }
 
 // Result is the outcome of a run.
@@ -163,7 +162,7 @@ func (s *Sim) do(t *task) {
 	case taskDeliver:
 		s.arrive(t.m)
 	case taskSync:
-		s.hosts[t.node].synced, _ = s.cluster.Sync(t.node)
+		s.sync(t.node)
 	case taskTold:
 		s.tell(t.node, raft.Token(t.value))
 	case taskApply:
@@ -224,25 +223,51 @@ func (s *Sim) arrive(m wire.Message) {
 	}
 }
 
-// Queued draws when the newest write of a node's disk becomes durable, and when its core hears of it: after
-// those before it, sometimes long after, so that several are outstanding.
+// Queued begins a disk commit, if none is under way.
 func (s *Sim) Queued(id wire.NodeID) {
-	h := s.hosts[id]
-	d := between(s.rng, 0, s.plan.SyncMax+1)
+	if h := s.hosts[id]; h.syncing == 0 {
+		s.beginSync(id)
+	}
+}
+
+// beginSync draws how long the next disk commit takes. It carries all that is queued, as a host's would, now and then
+// less, so that what one turn wrote becomes durable bit by bit.
+func (s *Sim) beginSync(id wire.NodeID) {
+	h, d := s.hosts[id], s.cluster.Disk(id)
+	n := d.Pending()
+	if chance(s.rng, 200) {
+		n = 1 + s.rng.IntN(n)
+	}
+	h.syncing = d.Token(n - 1)
+	took := between(s.rng, 0, s.plan.SyncMax+1)
 	if chance(s.rng, s.rate(s.plan.SlowSync)) {
-		d = between(s.rng, 1, s.plan.SlowSyncMax+1)
+		took = between(s.rng, 1, s.plan.SlowSyncMax+1)
 	}
-	h.syncedAt = max(h.syncedAt, s.cluster.now) + d
-	h.toldAt = max(h.toldAt, h.syncedAt) + between(s.rng, 0, 3)
-	s.agenda.add(h.syncedAt, task{kind: taskSync, node: id, life: h.life})
-	told := task{kind: taskTold, node: id, life: h.life, value: uint64(s.cluster.Disk(id).Newest())}
-	if chance(s.rng, 100) {
-		h.toldAt += between(s.rng, 1, 500)
-	}
+	s.after(took, task{kind: taskSync, node: id, life: h.life})
 	if s.plan.sabotage == tellEarly {
-		h.toldAt = s.cluster.now
+		s.after(0, task{kind: taskTold, node: id, life: h.life, value: uint64(h.syncing)})
 	}
-	s.agenda.add(h.toldAt, told)
+}
+
+// sync ends a disk commit and begins the next one. The core hears of it a little later, now and then much later.
+func (s *Sim) sync(id wire.NodeID) {
+	h := s.hosts[id]
+	for h.synced < h.syncing {
+		h.synced, _ = s.cluster.Sync(id)
+		if s.cluster.Err() != nil {
+			return
+		}
+	}
+	h.syncing = 0
+	late := between(s.rng, 0, 3)
+	if chance(s.rng, s.rate(50)) {
+		late = between(s.rng, 1, 500)
+	}
+	h.toldAt = max(h.toldAt, s.cluster.now+late)
+	s.agenda.add(h.toldAt, task{kind: taskTold, node: id, life: h.life, value: uint64(h.synced)})
+	if s.cluster.Disk(id).Pending() > 0 {
+		s.beginSync(id)
+	}
 }
 
 // tell has the core of a node hear what is durable: the write it waits for, now and then all there is by now.

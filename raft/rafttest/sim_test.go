@@ -12,9 +12,9 @@ import (
 
 // TestSmoke runs the first seeds. cmd/sim runs more.
 func TestSmoke(t *testing.T) {
-	seeds := uint64(200)
+	seeds := uint64(120)
 	if testing.Short() {
-		seeds = 25
+		seeds = 20
 	}
 	var sum Stats
 	for seed := uint64(1); seed <= seeds; seed++ {

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"flotilla/raft"
+	"flotilla/raft/wire"
+)
+
+// ours is one of our cores with its disk. It is also the core's LogReader.
+type ours struct {
+	ledger
+	id         wire.NodeID
+	seed       uint64
+	core       *raft.Core
+	membership wire.Membership // durable
+	applied    wire.Index      // what the state machine holds; it is durable at once, and never ahead of the log on disk
+	pending    []ourWrite
+	ready      raft.Ready
+	err        error // the harness, or what the core must not have answered
+}
+
+// ourWrite is one update on its way to the disk.
+type ourWrite struct {
+	stamp  int
+	token  raft.Token
+	update wire.LogUpdate
+}
+
+func newOurs(id wire.NodeID, birth wire.Membership, seed uint64) (*ours, error) {
+	o := &ours{id: id, seed: seed, membership: birth}
+	return o, o.start()
+}
+
+// start makes a core from what is durable.
+func (o *ours) start() error {
+	o.seed++
+	core, err := raft.New(raft.Config{
+		Group: 1, Self: o.id, ElectionTicks: electionTicks, HeartbeatTicks: 1, Seed: o.seed,
+		Log: o, HardState: o.hard, Membership: o.membership, Applied: o.applied,
+	})
+	o.core = core
+	return err
+}
+
+// crash loses what is not durable.
+func (o *ours) crash() {
+	o.ledger.crash()
+	o.pending = nil
+}
+
+// Bounds, Term and Entries are raft.LogReader.
+func (o *ours) Bounds() (first, last wire.Index) { return 1, wire.Index(len(o.durable)) }
+
+// Term returns the term of a durable entry.
+func (o *ours) Term(i wire.Index) (wire.Term, error) {
+	if int(i) > len(o.durable) {
+		return 0, wire.ErrUnavailable
+	}
+	return termAt(o.durable, i), nil
+}
+
+// Entries returns durable entries.
+func (o *ours) Entries(dst []wire.Entry, lo, hi wire.Index, _ int) ([]wire.Entry, error) {
+	if int(hi) > len(o.durable)+1 {
+		return dst, wire.ErrUnavailable
+	}
+	return append(dst, o.durable[lo-1:hi-1]...), nil
+}
+
+func (o *ours) step(m wire.Message) {
+	if err := o.core.Step(m); err != nil && o.err == nil {
+		o.err = err
+	}
+}
+
+// drain takes all that the core has ready. Entries are applied at once; writes wait for sync.
+func (o *ours) drain(stamp int, out *output) {
+	for o.core.HasReady() && o.err == nil {
+		o.core.Ready(&o.ready)
+		rd := &o.ready
+		for i := range rd.Messages {
+			out.messages = append(out.messages, fromOurs(&rd.Messages[i]))
+			if m := &rd.Messages[i]; m.Type == wire.MsgReadIndex || m.Type == wire.MsgReadIndexReply {
+				out.messages[len(out.messages)-1].read = m.Context // the caller knows which read that is
+			}
+		}
+		for _, r := range rd.Reads {
+			out.answers = append(out.answers, answer{read: r.Context, index: r.Index, refused: r.Err != nil})
+		}
+		if rd.Token != 0 {
+			o.pending = append(o.pending, ourWrite{stamp: stamp, token: rd.Token, update: rd.Update})
+			o.err = o.ledger.write(rd.Update.Entries)
+		}
+		o.apply(rd.Committed)
+	}
+	if o.err == nil {
+		o.err = o.core.Err()
+	}
+}
+
+func (o *ours) apply(entries []wire.Entry) {
+	for i := range entries {
+		e := &entries[i]
+		if e.Kind == wire.EntryChange {
+			if _, err := o.core.ApplyChange(*e); err != nil && o.err == nil {
+				o.err = err
+			}
+		}
+		o.applied = e.Index
+		o.core.Applied(e.Index)
+	}
+}
+
+// sync makes all writes up to stamp durable.
+func (o *ours) sync(stamp int) {
+	n := 0
+	for n < len(o.pending) && o.pending[n].stamp <= stamp {
+		u := &o.pending[n].update
+		if u.SetHardState {
+			o.hard = u.HardState
+		}
+		if u.SetMembership {
+			o.membership = u.Membership
+		}
+		o.durable = put(o.durable, u.Entries)
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	token := o.pending[n-1].token
+	o.pending = append(o.pending[:0], o.pending[n:]...)
+	o.core.Persisted(token)
+}
+
+func (o *ours) state() state {
+	st := o.core.Status()
+	s := state{
+		role: st.Role, term: st.Term, vote: st.Vote, lead: st.Leader, commit: st.Commit, applied: o.applied,
+		transferee: st.Transferee, voters: setOf(st.Membership.Voters), learners: setOf(st.Membership.Learners),
+	}
+	for i := range st.Followers {
+		s.match[st.Followers[i].Node] = st.Followers[i].Match
+	}
+	return s
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"flotilla/raft"
+	"flotilla/raft/wire"
+)
+
+// maxNodes is the largest cluster of a schedule.
+const maxNodes = 5
+
+// electionTicks is the base election timeout of all nodes; heartbeats go out every tick, so that the two sides' ways of
+// counting to the next one are the same.
+const electionTicks = 10
+
+// state is what is compared of a replica after each step.
+type state struct {
+	role             raft.Role
+	term             wire.Term
+	vote, lead       wire.NodeID
+	commit, applied  wire.Index
+	transferee       wire.NodeID
+	voters, learners nodeSet
+	match            [maxNodes + 1]wire.Index // a leader's followers
+}
+
+// nodeSet has bit n for node n.
+type nodeSet uint8
+
+func setOf(list []wire.NodeID) (s nodeSet) {
+	for _, n := range list {
+		s |= 1 << n
+	}
+	return s
+}
+
+func (s nodeSet) has(n wire.NodeID) bool { return s>>n&1 == 1 }
+
+func (s nodeSet) list() (out []wire.NodeID) {
+	for n := wire.NodeID(1); n <= maxNodes; n++ {
+		if s.has(n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// String is the state on one line of a trace.
+func (s *state) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s term %d vote %d leader %d commit %d applied %d voters %v learners %v",
+		s.role, s.term, s.vote, s.lead, s.commit, s.applied, s.voters.list(), s.learners.list())
+	if s.transferee != 0 {
+		fmt.Fprintf(&b, " transfer to %d", s.transferee)
+	}
+	if s.role == raft.Leader {
+		fmt.Fprintf(&b, " match %v", s.match[1:])
+	}
+	return b.String()
+}
+
+// ledger is the log of a replica: as it has handed it out, and as much of it as is durable. Entry i is at [i-1].
+type ledger struct {
+	log, durable []wire.Entry
+	hard         wire.HardState // durable
+	// low is the lowest index that was written since it was last looked at, 0 for none.
+	low wire.Index
+}
+
+// put writes entries over the end of list and returns it.
+func put(list, entries []wire.Entry) []wire.Entry {
+	if len(entries) == 0 {
+		return list
+	}
+	return append(list[:entries[0].Index-1], entries...)
+}
+
+func (l *ledger) write(entries []wire.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	first := entries[0].Index
+	if first == 0 || int(first) > len(l.log)+1 {
+		return fmt.Errorf("entries from %d are written to a log that ends at %d", first, len(l.log))
+	}
+	l.log = put(l.log, entries)
+	if l.low == 0 || first < l.low {
+		l.low = first
+	}
+	return nil
+}
+
+func (l *ledger) crash() {
+	l.log = append(l.log[:0], l.durable...)
+	l.low = 1
+}
+
+// termAt returns the term of the entry at i, 0 if there is none.
+func termAt(list []wire.Entry, i wire.Index) wire.Term {
+	if i == 0 || int(i) > len(list) {
+		return 0
+	}
+	return list[i-1].Term
+}
+
+// answer is the end of a read.
+type answer struct {
+	read    uint64
+	index   wire.Index
+	refused bool
+}
+
+// output is what a replica has handed out during one step.
+type output struct {
+	messages []message
+	answers  []answer
+}
+
+func (o *output) reset() { o.messages, o.answers = o.messages[:0], o.answers[:0] }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -209,7 +210,7 @@ func (h *fakeHost) Status() *protocol.Status {
 func (h *fakeHost) Routes() *protocol.Routes {
 	h.b.mu.Lock()
 	defer h.b.mu.Unlock()
-	r := &protocol.Routes{Version: h.b.mu.version, Shards: h.b.mu.shards, Nodes: h.b.mu.nodes}
+	r := &protocol.Routes{Version: h.b.mu.version, Shards: h.b.mu.shards, Nodes: slices.Clone(h.b.mu.nodes)}
 	for g, n := range h.b.mu.leaders {
 		r.Leaders = append(r.Leaders, protocol.GroupLeader{Group: g, Node: n})
 	}

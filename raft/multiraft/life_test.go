@@ -98,15 +98,22 @@ func TestCloseHandsOver(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		c := newCluster(t, 3, 1, 2, 3)
 		c.net.delay = time.Millisecond
+		heartbeat := 300 * time.Millisecond
+		c.config = func(cfg *Config) { cfg.Heartbeat = heartbeat }
+		started := time.Now()
 		c.startAll()
 		defer c.killAll()
 		for _, g := range c.groups {
 			mustPropose(t, c.leader(g).engine, g, "x")
 		}
 		leaving := c.leader(1)
+		time.Sleep(heartbeat - time.Since(started)%heartbeat + time.Millisecond) // no tick is near
 		began := time.Now()
 		if err := leaving.engine.Close(within(10 * time.Second)); err != nil {
 			t.Fatal(err)
+		}
+		if took := time.Since(began); took > 50*time.Millisecond {
+			t.Errorf("close took %v", took)
 		}
 		for _, g := range c.groups {
 			if c.leader(g).id == leaving.id {
@@ -124,6 +131,32 @@ func TestCloseHandsOver(t *testing.T) {
 		_, err := leaving.engine.Propose(context.Background(), 1, nil)
 		wantCode(t, err, wire.CodeStopped)
 		wantCode(t, leaving.engine.AddGroup(GroupConfig{ID: 9, Machine: &recorder{}}), wire.CodeStopped)
+	})
+}
+
+// P7, F34: a caller that looked before the doors closed and comes through them after is refused, not forgotten.
+func TestDoorsStayClosed(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := newCluster(t, 1, 1)
+		c.start(1)
+		e := c.leader(1).engine
+		w, err := e.Watch(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Kill()
+		e.closing.Store(false) // as the caller saw it
+		_, err = e.Propose(context.Background(), 1, nil)
+		wantCode(t, err, wire.CodeStopped)
+		_, err = e.Query(context.Background(), 1, nil)
+		wantCode(t, err, wire.CodeStopped)
+		_, err = e.QueryStale(context.Background(), 1, nil)
+		wantCode(t, err, wire.CodeStopped)
+		wantCode(t, e.TransferLeader(context.Background(), 1, 2), wire.CodeStopped)
+		wantCode(t, w.Wait(context.Background(), 1<<40), wire.CodeStopped)
+		if got := e.bytes.Load(); got != 0 {
+			t.Errorf("%d bytes wait for nobody", got)
+		}
 	})
 }
 

@@ -130,6 +130,9 @@ func TestOrderInsideATurn(t *testing.T) {
 		case to == 3 || from == 3:
 			return true
 		case m.Type == wire.MsgAppend && len(m.Entries) > 0:
+			if n := len(leader.engine.log.mu.queue.updates); n != 0 {
+				t.Errorf("%d log updates handed over before the messages of their turn", n)
+			}
 			trace = append(trace, fmt.Sprintf("node %d sends %d", from, m.Entries[0].Index))
 		case m.Type == wire.MsgAppendReply:
 			trace = append(trace, fmt.Sprintf("node %d acknowledges %d", from, m.Index))

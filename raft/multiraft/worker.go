@@ -104,7 +104,7 @@ func (w *worker) evict(g *group) {
 // answerAll answers everybody who waits in the worker's part of g. Commands that are in the log may yet be applied, by
 // other replicas or after the next start, so their outcome is unknown; the rest had no effect.
 func (g *group) answerAll(why *wire.Error) {
-	g.pending.drop(&wire.Error{Code: wire.CodeUnknownOutcome, Group: g.id, Cause: why})
+	g.pending.drop(&wire.Error{Code: wire.CodeUnknownOutcome, Group: g.id, Cause: why, Detail: why.Code.String()})
 	for _, p := range g.incoming {
 		p.settle(Result{}, why)
 	}

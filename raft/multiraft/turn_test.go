@@ -254,8 +254,9 @@ func TestProposalsArePackedWhileTheDiskIsBusy(t *testing.T) {
 	h := newHand(c)
 	n := c.nodes[1]
 	h.lead(n)
+	var early []chan outcome
 	for i := range maxOutstandingBatches {
-		h.propose(n, 1, fmt.Sprintf("early %d", i))
+		early = append(early, h.propose(n, 1, fmt.Sprintf("early %d", i)))
 		h.turn(n)
 	}
 	var late []chan outcome
@@ -269,6 +270,12 @@ func TestProposalsArePackedWhileTheDiskIsBusy(t *testing.T) {
 	h.settle()
 	if got := n.log.mu.groups[1].state.Last; got != 1+maxOutstandingBatches+1 {
 		t.Errorf("log ends at %d, want %d: late proposals packed into one entry", got, 1+maxOutstandingBatches+1)
+	}
+	for i, done := range early {
+		want := fmt.Sprintf("%d:early %d", i+1, i)
+		if out := <-done; out.err != nil || string(out.result.Value) != want {
+			t.Errorf("early %d: %q, %v; want %q", i, out.result.Value, out.err, want)
+		}
 	}
 	for i, done := range late {
 		want := fmt.Sprintf("%d:late %d", maxOutstandingBatches+i+1, i)

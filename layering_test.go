@@ -38,8 +38,9 @@ var storeys = map[string]int{
 	"raft/multiraft": 4,
 	"raft/rafttest":  4,
 
-	".":               5,
-	"client/protocol": 5,
+	".":                    5,
+	"client/protocol":      5,
+	"raft/rafttest/script": 5,
 
 	"kv":      6,
 	"client":  6,

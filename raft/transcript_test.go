@@ -7,7 +7,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
-	"flotilla/raft/rafttest"
+	"flotilla/raft/rafttest/script"
 )
 
 // TestTranscripts replays the situations of testdata/*.txt. To write one, give the commands with "----"
@@ -19,20 +19,20 @@ func TestTranscripts(t *testing.T) {
 		if !strings.HasSuffix(path, ".txt") {
 			return
 		}
-		script := rafttest.NewScript()
+		run := script.New()
 		datadriven.RunTest(t, path, func(_ *testing.T, d *datadriven.TestData) (out string) {
 			defer func() {
 				if p := recover(); p != nil {
 					out = fmt.Sprintf("panic: %v\n", p)
 				}
 			}()
-			args := make([]rafttest.Arg, len(d.CmdArgs))
+			args := make([]script.Arg, len(d.CmdArgs))
 			for i, a := range d.CmdArgs {
-				args[i] = rafttest.Arg{Key: a.Key, Vals: a.Vals}
+				args[i] = script.Arg{Key: a.Key, Vals: a.Vals}
 			}
-			return script.Run(d.Cmd, args)
+			return run.Run(d.Cmd, args)
 		})
-		if err := script.Violation(); err != nil {
+		if err := run.Violation(); err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
 	})

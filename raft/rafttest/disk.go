@@ -94,6 +94,9 @@ func (d *Disk) Pending() int { return len(d.pending) }
 // Token returns the token of queued write i, counted from 0.
 func (d *Disk) Token(i int) raft.Token { return d.pending[i].token }
 
+// Queued returns write i of those queued, counted from 0.
+func (d *Disk) Queued(i int) wire.LogUpdate { return d.pending[i].copied }
+
 // Write queues one update. The error says which rule of wire.LogUpdate the core broke.
 func (d *Disk) Write(token raft.Token, u wire.LogUpdate) error {
 	if err := d.legal(token, &u); err != nil {

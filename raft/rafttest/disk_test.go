@@ -57,8 +57,9 @@ func TestDiskReadsAsItsPortSays(t *testing.T) {
 	if got, err := d.Entries(nil, 3, 5, 1); len(got) != 1 || err != nil {
 		t.Errorf("entries within a byte: %v, %v", got, err)
 	}
-	d.Break(errUnreadable)
-	if _, err := d.Entries(nil, 3, 5, 1); !errors.Is(err, errUnreadable) {
+	errNoRead := errors.New("unreadable sector")
+	d.Break(errNoRead)
+	if _, err := d.Entries(nil, 3, 5, 1); !errors.Is(err, errNoRead) {
 		t.Errorf("broken disk: %v", err)
 	}
 }

@@ -4,7 +4,7 @@
 // It hides how a core is driven (Cluster: take its Ready, put updates on their way to a Disk, carry messages,
 // apply what is committed) and offers two drivers on top of it:
 //
-//   - Script runs the commands of a transcript (raft/testdata/*.txt), one situation each, told by hand;
+//   - package script runs the commands of a transcript (raft/testdata/*.txt), one situation each, told by hand;
 //   - Sim draws everything from one seed: the size of the group, the rates of faults (swarm testing), the
 //     schedule. The same seed on the same code gives the same run, event by event.
 //

@@ -2,6 +2,7 @@ package rafttest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"flotilla/raft"
@@ -13,27 +14,27 @@ func (e *Event) String() string {
 	switch e.Kind {
 	case EventStart:
 		return fmt.Sprintf("%d starts: term %d vote %s commit %d applied %d, %s",
-			e.Node, e.HardState.Term, nobody(e.HardState.Vote), e.HardState.Commit, e.Index, formatMembership(&e.Membership))
+			e.Node, e.HardState.Term, nobody(e.HardState.Vote), e.HardState.Commit, e.Index, FormatMembership(&e.Membership))
 	case EventCrash:
 		return fmt.Sprintf("%d crashes, %s lost", e.Node, plural(e.Count, "write"))
 	case EventState:
 		return fmt.Sprintf("%d is %s, term %d leader %s commit %d", e.Node, e.Role, e.Term, nobody(e.Leader), e.Index)
 	case EventWrite:
-		return fmt.Sprintf("%d writes #%d: %s", e.Node, e.Token, formatUpdate(&e.Update))
+		return fmt.Sprintf("%d writes #%d: %s", e.Node, e.Token, FormatUpdate(&e.Update))
 	case EventDurable:
 		return fmt.Sprintf("%d has #%d on disk", e.Node, e.Token)
 	case EventSend:
-		return "send " + formatMessage(&e.Message)
+		return "send " + FormatMessage(&e.Message)
 	case EventDeliver:
-		return "recv " + formatMessage(&e.Message)
+		return "recv " + FormatMessage(&e.Message)
 	case EventDrop:
-		return "drop " + formatMessage(&e.Message)
+		return "drop " + FormatMessage(&e.Message)
 	case EventDuplicate:
-		return "dup  " + formatMessage(&e.Message)
+		return "dup  " + FormatMessage(&e.Message)
 	case EventApply:
-		return fmt.Sprintf("%d applies %s", e.Node, formatEntry(&e.Entry))
+		return fmt.Sprintf("%d applies %s", e.Node, FormatEntry(&e.Entry))
 	case EventMembership:
-		return fmt.Sprintf("%d now has %s%s", e.Node, formatMembership(&e.Membership), formatError(e.Err))
+		return fmt.Sprintf("%d now has %s%s", e.Node, FormatMembership(&e.Membership), formatError(e.Err))
 	case EventPropose:
 		if e.Err != nil {
 			return fmt.Sprintf("%d refuses a proposal%s", e.Node, formatError(e.Err))
@@ -64,8 +65,8 @@ func messageName(t wire.MessageType) string {
 	return fmt.Sprintf("message-%d", uint8(t))
 }
 
-// messageType is the inverse of messageName; 0 for an unknown name.
-func messageType(name string) wire.MessageType {
+// MessageNamed returns the type that traces and transcripts call by this name, 0 for an unknown one.
+func MessageNamed(name string) wire.MessageType {
 	for t, n := range messageNames {
 		if n == name && n != "" {
 			return wire.MessageType(t)
@@ -74,8 +75,8 @@ func messageType(name string) wire.MessageType {
 	return 0
 }
 
-// formatMessage renders the fields that the message's type uses; a stray one is shown too.
-func formatMessage(m *wire.Message) string {
+// FormatMessage renders the fields that the message's type uses; a stray one is shown too.
+func FormatMessage(m *wire.Message) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s->%s %s term %d", m.From, m.To, messageName(m.Type), m.Term)
 	if m.Reject {
@@ -85,7 +86,7 @@ func formatMessage(m *wire.Message) string {
 	case wire.MsgPreVote, wire.MsgVote:
 		fmt.Fprintf(&b, " last %d@%d", m.Index, m.LogTerm)
 	case wire.MsgAppend:
-		fmt.Fprintf(&b, " after %d@%d commit %d [%s]", m.Index, m.LogTerm, m.Commit, formatEntries(m.Entries))
+		fmt.Fprintf(&b, " after %d@%d commit %d [%s]", m.Index, m.LogTerm, m.Commit, FormatEntries(m.Entries))
 	case wire.MsgAppendReply:
 		fmt.Fprintf(&b, " index %d", m.Index)
 		if m.Reject {
@@ -102,7 +103,8 @@ func formatMessage(m *wire.Message) string {
 	return b.String()
 }
 
-func formatEntries(entries []wire.Entry) string {
+// FormatEntries renders entries, the middle of many left out.
+func FormatEntries(entries []wire.Entry) string {
 	var b strings.Builder
 	for i := range entries {
 		if i > 0 {
@@ -112,12 +114,13 @@ func formatEntries(entries []wire.Entry) string {
 			fmt.Fprintf(&b, "... %d more up to %d@%d", len(entries)-i, entries[len(entries)-1].Index, entries[len(entries)-1].Term)
 			break
 		}
-		b.WriteString(formatEntry(&entries[i]))
+		b.WriteString(FormatEntry(&entries[i]))
 	}
 	return b.String()
 }
 
-func formatEntry(e *wire.Entry) string {
+// FormatEntry renders an entry as index@term and what it carries.
+func FormatEntry(e *wire.Entry) string {
 	switch e.Kind {
 	case wire.EntryEmpty:
 		return fmt.Sprintf("%d@%d empty", e.Index, e.Term)
@@ -134,6 +137,11 @@ var changeNames = [...]string{
 	wire.ChangeAddLearner: "add-learner", wire.ChangePromote: "promote", wire.ChangeRemove: "remove",
 }
 
+// ChangeNamed returns the kind of change that traces and transcripts call by this name, 0 for an unknown one.
+func ChangeNamed(name string) wire.ChangeKind {
+	return wire.ChangeKind(max(slices.Index(changeNames[:], name), 0))
+}
+
 func formatChange(data []byte) string {
 	r := wire.NewReader(data)
 	ch := wire.ReadChange(r)
@@ -143,17 +151,18 @@ func formatChange(data []byte) string {
 	return fmt.Sprintf("%s %s", changeNames[ch.Kind], ch.Node)
 }
 
-func formatUpdate(u *wire.LogUpdate) string {
+// FormatUpdate renders what is to be written.
+func FormatUpdate(u *wire.LogUpdate) string {
 	var parts []string
 	if u.SetHardState {
 		h := u.HardState
 		parts = append(parts, fmt.Sprintf("term %d vote %s commit %d", h.Term, nobody(h.Vote), h.Commit))
 	}
 	if len(u.Entries) > 0 {
-		parts = append(parts, "["+formatEntries(u.Entries)+"]")
+		parts = append(parts, "["+FormatEntries(u.Entries)+"]")
 	}
 	if u.SetMembership {
-		parts = append(parts, formatMembership(&u.Membership))
+		parts = append(parts, FormatMembership(&u.Membership))
 	}
 	if u.CompactTo != 0 {
 		parts = append(parts, fmt.Sprintf("compact to %d", u.CompactTo))
@@ -161,7 +170,8 @@ func formatUpdate(u *wire.LogUpdate) string {
 	return strings.Join(parts, ", ")
 }
 
-func formatMembership(m *wire.Membership) string {
+// FormatMembership renders voters, learners and since when.
+func FormatMembership(m *wire.Membership) string {
 	s := fmt.Sprintf("voters %v", m.Voters)
 	if len(m.Learners) > 0 {
 		s += fmt.Sprintf(" learners %v", m.Learners)
@@ -193,8 +203,8 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// formatProgress renders what a leader knows of its followers, a line for each.
-func formatProgress(st *raft.Status) string {
+// FormatProgress renders what a leader knows of its followers, a line for each.
+func FormatProgress(st *raft.Status) string {
 	var b strings.Builder
 	for _, f := range st.Followers {
 		kind := "voter"

@@ -37,6 +37,9 @@ type host struct {
 	applying bool
 }
 
+// route is one direction between two nodes.
+type route struct{ from, to wire.NodeID }
+
 // Result is the outcome of a run.
 type Result struct {
 	Seed uint64
@@ -219,7 +222,7 @@ func (s *Sim) arrive(m wire.Message) {
 		return
 	}
 	if err := s.cluster.Deliver(m); err != nil { // everybody here is honest
-		s.cluster.fail("core", fmt.Errorf("node %s refuses %s: %w", m.To, formatMessage(&m), err))
+		s.cluster.fail("core", fmt.Errorf("node %s refuses %s: %w", m.To, FormatMessage(&m), err))
 	}
 }
 

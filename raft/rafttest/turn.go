@@ -48,7 +48,7 @@ func (c *Cluster) take(n *node, rd *raft.Ready) {
 		m.Entries = slices.Clone(m.Entries)
 		rd.Messages[i] = wire.Message{Type: 255}
 		if m.From != n.id || m.To == n.id || m.To == wire.NoNode || m.Group != Group || !m.Type.Valid() {
-			c.fail("core", fmt.Errorf("node %s sends what it must not: %s", n.id, formatMessage(&m)))
+			c.fail("core", fmt.Errorf("node %s sends what it must not: %s", n.id, FormatMessage(&m)))
 			return
 		}
 		c.emit(&Event{Kind: EventSend, Node: n.id, Message: m})
@@ -70,7 +70,7 @@ func (c *Cluster) takeUpdate(n *node, rd *raft.Ready) {
 	u := rd.Update
 	if rd.Token == 0 {
 		if u.SetHardState || len(u.Entries) > 0 {
-			c.fail("core", fmt.Errorf("node %s hands out a write without a token: %s", n.id, formatUpdate(&u)))
+			c.fail("core", fmt.Errorf("node %s hands out a write without a token: %s", n.id, FormatUpdate(&u)))
 		}
 		return
 	}

@@ -1,4 +1,4 @@
-package rafttest
+package script
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"flotilla/raft"
+	"flotilla/raft/rafttest"
 	"flotilla/raft/wire"
 )
 
@@ -14,9 +15,9 @@ const settleLimit = 2000
 
 // Script runs the commands of one transcript. Nothing moves unless a command says so: messages wait in the
 // network, writes wait at the disks, and only committed entries are applied at once unless a node is told to
-// hold them. The table of commands stands in script_commands.go.
+// hold them. The table of commands stands in commands.go.
 type Script struct {
-	cluster *Cluster
+	cluster *rafttest.Cluster
 	config  raft.Config
 
 	net    []packet
@@ -53,8 +54,8 @@ const (
 	full               // all
 )
 
-// NewScript returns a script without nodes.
-func NewScript() *Script {
+// New returns a script without nodes.
+func New() *Script {
 	return &Script{
 		cuts: map[route]bool{}, manual: map[wire.NodeID]bool{}, hold: map[wire.NodeID]bool{},
 		synced: map[wire.NodeID]raft.Token{},
@@ -134,13 +135,13 @@ func (s *Script) Queued(wire.NodeID) {}
 func (s *Script) Committed(wire.NodeID) {}
 
 // show is the observer that prints events.
-func (s *Script) show(e *Event) {
+func (s *Script) show(e *rafttest.Event) {
 	if s.level == quiet {
 		return
 	}
 	switch e.Kind {
-	case EventState, EventMembership, EventApply, EventReadDone, EventCrash, EventStart, EventNote:
-	case EventRead, EventPropose:
+	case rafttest.EventState, rafttest.EventMembership, rafttest.EventApply, rafttest.EventReadDone, rafttest.EventCrash, rafttest.EventStart, rafttest.EventNote:
+	case rafttest.EventRead, rafttest.EventPropose:
 		return // the command itself says it
 	default:
 		if s.level != full {
@@ -148,7 +149,7 @@ func (s *Script) show(e *Event) {
 		}
 	}
 	r := s.cluster.Model().Replica(e.Node)
-	if e.Kind == EventApply && e.Entry.Kind != wire.EntryData || e.Kind == EventState && r.Was == r.Now {
+	if e.Kind == rafttest.EventApply && e.Entry.Kind != wire.EntryData || e.Kind == rafttest.EventState && r.Was == r.Now {
 		return // it shows in the applied index and the membership
 	}
 	fmt.Fprintln(&s.out, e.String())

@@ -1,4 +1,4 @@
-package rafttest
+package script
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"flotilla/raft/rafttest"
 	"flotilla/raft/wire"
 )
 
@@ -110,7 +111,7 @@ func (a arguments) matcher() func(*packet) bool {
 		}
 		return a.is("from", uint64(m.From)) && a.is("to", uint64(m.To)) && a.is("term", uint64(m.Term)) &&
 			a.is("index", uint64(m.Index)) && a.is("id", uint64(p.number)) && a.is("context", m.Context) &&
-			(a.text("type", "") == "" || messageType(a.text("type", "")) == m.Type)
+			(a.text("type", "") == "" || rafttest.MessageNamed(a.text("type", "")) == m.Type)
 	}
 }
 
@@ -123,8 +124,8 @@ func (a arguments) is(key string, v uint64) bool {
 // message builds a message by hand; what is not given is zero, the group is the right one.
 func (a arguments) message() wire.Message {
 	m := wire.Message{
-		Type: messageType(a.text("type", "")), Reject: a.flag("reject"),
-		Group: wire.GroupID(a.number("group", uint64(Group))),
+		Type: rafttest.MessageNamed(a.text("type", "")), Reject: a.flag("reject"),
+		Group: wire.GroupID(a.number("group", uint64(rafttest.Group))),
 		From:  wire.NodeID(a.number("from", 0)), To: wire.NodeID(a.number("to", 0)),
 		Term: wire.Term(a.number("term", 0)), LogTerm: wire.Term(a.number("logterm", 0)),
 		Index: wire.Index(a.number("index", 0)), Commit: wire.Index(a.number("commit", 0)),

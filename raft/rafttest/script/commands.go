@@ -1,4 +1,4 @@
-package rafttest
+package script
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"flotilla/raft"
+	"flotilla/raft/rafttest"
 	"flotilla/raft/wire"
 )
 
@@ -110,7 +111,7 @@ func (s *Script) cmdNodes(a arguments) error {
 		MaxUncommittedBytes: int(a.number("uncommitted", 0)),
 		MaxCommittedBytes:   int(a.number("max-committed", 0)),
 	}
-	s.cluster = NewCluster(s, config, birth, Checkers())
+	s.cluster = rafttest.NewCluster(s, config, birth, rafttest.Checkers())
 	s.config = config
 	s.cluster.Observe(s.show)
 	s.auto = a.text("disk", "manual") == "auto"
@@ -231,11 +232,11 @@ func (s *Script) cmdPropose(a arguments) error {
 }
 
 func (s *Script) cmdChange(a arguments) error {
-	kind := slices.Index(changeNames[:], a.word(1))
-	if kind <= 0 {
+	kind := rafttest.ChangeNamed(a.word(1))
+	if kind == 0 {
 		return fmt.Errorf("unknown change %q", a.word(1))
 	}
-	i, t, err := s.cluster.Change(a.node(0), wire.Change{Kind: wire.ChangeKind(kind), Node: a.node(2)})
+	i, t, err := s.cluster.Change(a.node(0), wire.Change{Kind: kind, Node: a.node(2)})
 	if err != nil {
 		fmt.Fprintf(&s.out, "%s refuses: %s\n", a.node(0), explain(err))
 		return nil

@@ -1,4 +1,4 @@
-package rafttest
+package script
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"flotilla/raft"
+	"flotilla/raft/rafttest"
 	"flotilla/raft/wire"
 )
 
@@ -60,7 +61,7 @@ func (s *Script) cmdHold(a arguments) error {
 		if p := &s.net[i]; !p.held && match(p) {
 			p.held = true
 			n++
-			fmt.Fprintf(&s.out, "held %s\n", formatMessage(&p.m))
+			fmt.Fprintf(&s.out, "held %s\n", rafttest.FormatMessage(&p.m))
 		}
 	}
 	if n == 0 {
@@ -82,7 +83,7 @@ func (s *Script) cmdRelease(a arguments) error {
 func (s *Script) cmdNet(arguments) error {
 	for i := range s.net {
 		p := &s.net[i]
-		fmt.Fprintf(&s.out, "#%d %s", p.number, formatMessage(&p.m))
+		fmt.Fprintf(&s.out, "#%d %s", p.number, rafttest.FormatMessage(&p.m))
 		if p.held {
 			s.out.WriteString(" (held)")
 		}
@@ -188,7 +189,7 @@ func (s *Script) cmdStatus(a arguments) error {
 		}
 		st := s.cluster.Status(n)
 		fmt.Fprintf(&s.out, "%s %s term %d vote %s leader %s commit %d applied %d last %d, %s\n", n, st.Role, st.Term,
-			nobody(st.Vote), nobody(st.Leader), st.Commit, st.Applied, st.Last, formatMembership(&st.Membership))
+			nobody(st.Vote), nobody(st.Leader), st.Commit, st.Applied, st.Last, rafttest.FormatMembership(&st.Membership))
 		if st.WaitingReads > 0 {
 			fmt.Fprintf(&s.out, "  %s waiting\n", plural(st.WaitingReads, "read"))
 		}
@@ -198,7 +199,7 @@ func (s *Script) cmdStatus(a arguments) error {
 		if st.Err != nil {
 			fmt.Fprintf(&s.out, "  stopped: %v\n", st.Err)
 		}
-		s.out.WriteString(formatProgress(&st))
+		s.out.WriteString(rafttest.FormatProgress(&st))
 		if p := s.cluster.Promotable(n); st.Role == raft.Leader && len(p) > 0 {
 			fmt.Fprintf(&s.out, "  promotable %v\n", p)
 		}
@@ -225,16 +226,23 @@ func (s *Script) cmdLog(a arguments) error {
 	for _, n := range s.chosenNodes(a) {
 		d := s.cluster.Disk(n)
 		fmt.Fprintf(&s.out, "%s: ", n)
-		if first, _ := d.Bounds(); first > 1 {
+		first, last := d.Bounds()
+		if first > 1 {
 			fmt.Fprintf(&s.out, "(to %d compacted) ", first-1)
 		}
-		parts := make([]string, len(d.entries))
-		for i := range d.entries {
-			parts[i] = formatEntry(&d.entries[i])
+		entries, err := d.Entries(nil, first, last+1, 1<<30)
+		if err != nil {
+			return err
 		}
-		s.out.WriteString(strings.Join(parts, ", "))
-		for i := range d.pending {
-			fmt.Fprintf(&s.out, " | #%d %s", d.pending[i].token, formatUpdate(&d.pending[i].copied))
+		for i := range entries {
+			if i > 0 {
+				s.out.WriteString(", ")
+			}
+			s.out.WriteString(rafttest.FormatEntry(&entries[i]))
+		}
+		for i := range d.Pending() {
+			u := d.Queued(i)
+			fmt.Fprintf(&s.out, " | #%d %s", d.Token(i), rafttest.FormatUpdate(&u))
 		}
 		s.out.WriteString("\n")
 	}
@@ -243,7 +251,7 @@ func (s *Script) cmdLog(a arguments) error {
 
 func (s *Script) cmdMachine(a arguments) error {
 	for _, n := range s.chosenNodes(a) {
-		fmt.Fprintf(&s.out, "%s applied: %s\n", n, formatEntries(s.cluster.Machine(n)))
+		fmt.Fprintf(&s.out, "%s applied: %s\n", n, rafttest.FormatEntries(s.cluster.Machine(n)))
 	}
 	return nil
 }

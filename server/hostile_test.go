@@ -82,10 +82,11 @@ var anyVersion = protocol.Hello{Min: protocol.VersionMin, Max: protocol.VersionM
 // TestHostileClientsAreCutOff: each way to break the protocol ends that connection with a typed reason, and nobody
 // else notices (P34, P35, D75).
 func TestHostileClientsAreCutOff(t *testing.T) {
-	l := defaultLimits()
-	l.helloTimeout = 200 * time.Millisecond
-	c := newCluster(t, newBackend(1), 1, l)
+	c := newCluster(t, newBackend(1), 1, defaultLimits())
 	cl := c.dial(t)
+	l := defaultLimits()
+	l.helloTimeout = 100 * time.Millisecond
+	impatient := c.start(t, 2, "127.0.0.1:0", l)
 	length := func(n uint32) []byte { return binary.BigEndian.AppendUint32(nil, n) }
 	body := func(b ...byte) []byte { return append(length(uint32(len(b))), b...) }
 	for name, test := range map[string]struct {
@@ -111,7 +112,11 @@ func TestHostileClientsAreCutOff(t *testing.T) {
 		"streams as many as there are": {true, nil, openAll, protocol.CloseBadFrame},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := c.raw(t, c.nodes[0])
+			node := c.nodes[0]
+			if test.want == protocol.CloseTimeout {
+				node = impatient
+			}
+			r := c.raw(t, node)
 			if test.hello {
 				r.hello(t, anyVersion)
 			}

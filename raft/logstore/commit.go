@@ -172,9 +172,7 @@ func (s *Store) write(next *prepared, gen *generation) (err error) {
 		s.stats.activeBytes.Store(w.size)
 	}
 	if err == nil {
-		journal := tx.Bucket(bucketJournal)
-		journal.FillPercent = 1 // keys only rise: half empty pages would stay so
-		err = journal.Put(sequenceKey(w.next), w.buf)
+		err = putBlob(tx, w.next, w.buf)
 	}
 	if err != nil {
 		return errors.Join(err, tx.Rollback())
@@ -185,6 +183,32 @@ func (s *Store) write(next *prepared, gen *generation) (err error) {
 	st := tx.Stats()
 	s.stats.committed(len(w.buf), &st)
 	return nil
+}
+
+// putBlob puts blob under seq: as a value, or in a bucket of its own if it is large.
+func putBlob(tx *bolt.Tx, seq uint64, blob []byte) error {
+	journal := tx.Bucket(bucketJournal)
+	journal.FillPercent = 1 // keys only rise: half empty pages would stay so
+	if len(blob) <= ownBucketBytes {
+		return journal.Put(sequenceKey(seq), blob)
+	}
+	own, err := journal.CreateBucket(sequenceKey(seq))
+	if err != nil {
+		return err
+	}
+	return own.Put(blobKey, blob)
+}
+
+// getBlob returns what putBlob put under seq, nil for nothing, valid as long as tx.
+func getBlob(tx *bolt.Tx, seq uint64) []byte {
+	journal := tx.Bucket(bucketJournal)
+	if journal == nil {
+		return nil
+	}
+	if own := journal.Bucket(sequenceKey(seq)); own != nil {
+		return own.Get(blobKey)
+	}
+	return journal.Get(sequenceKey(seq))
 }
 
 // abandon rolls tx back after a panic in it, so that the file can be closed.
@@ -201,7 +225,8 @@ func (s *Store) writeState(tx *bolt.Tx, gen *generation) error {
 	b := tx.Bucket(bucketState)
 	b.FillPercent = 1
 	ids := slices.Sorted(maps.Keys(s.mu.groups))
-	m := marker{version: stateVersion, gen: gen.num, base: s.writer.next, tx: uint64(tx.ID()), groups: ids}
+	gen.base, gen.tx = s.writer.next, uint64(tx.ID())
+	m := marker{version: stateVersion, gen: gen.num, base: gen.base, tx: gen.tx, groups: ids}
 	for _, id := range ids {
 		rec := s.mu.groups[id].record()
 		if err := b.Put(groupKey(id), appendGroupRecord(gen.num, &rec)); err != nil {

@@ -16,11 +16,13 @@ type ForgetfulFiles struct {
 	// durable are the names a power cut leaves; removed the content of those removed but not yet for good.
 	durable map[string]bool
 	removed map[string][]byte
+	// moved says where the file is that a power cut leaves under a name.
+	moved map[string]string
 }
 
 // NewForgetfulFiles starts with what is in dir.
 func NewForgetfulFiles() *ForgetfulFiles {
-	return &ForgetfulFiles{durable: map[string]bool{}, removed: map[string][]byte{}}
+	return &ForgetfulFiles{durable: map[string]bool{}, removed: map[string][]byte{}, moved: map[string]string{}}
 }
 
 func (f *ForgetfulFiles) remove(path string) error {
@@ -36,6 +38,15 @@ func (f *ForgetfulFiles) remove(path string) error {
 	return f.osFiles.remove(path)
 }
 
+func (f *ForgetfulFiles) rename(from, to string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if name := filepath.Base(from); f.durable[name] {
+		f.moved[name] = filepath.Base(to)
+	}
+	return f.osFiles.rename(from, to)
+}
+
 func (f *ForgetfulFiles) syncDir(dir string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -45,6 +56,7 @@ func (f *ForgetfulFiles) syncDir(dir string) error {
 	}
 	clear(f.durable)
 	clear(f.removed)
+	clear(f.moved)
 	for _, name := range names {
 		f.durable[name] = true
 	}
@@ -61,7 +73,11 @@ func (f *ForgetfulFiles) Survivors(dir string) (map[string][]byte, error) {
 			files[name] = b
 			continue
 		}
-		b, err := os.ReadFile(filepath.Join(dir, name))
+		at := name
+		if to, ok := f.moved[name]; ok {
+			at = to
+		}
+		b, err := os.ReadFile(filepath.Join(dir, at))
 		if err != nil {
 			return nil, err
 		}

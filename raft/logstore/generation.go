@@ -18,6 +18,8 @@ type generation struct {
 	path string
 	// bytes is what the file uses; set when it stops being the active one.
 	bytes int64
+	// base is the sequence of its first blob, tx the transaction that wrote it.
+	base, tx uint64
 	// data is the sum of its blobs' lengths: what of it is not alive is garbage.
 	data   int64
 	source *source
@@ -83,19 +85,11 @@ func (s *source) record(g *generation, seq uint64, off uint32) ([]byte, error) {
 	if s.db != nil {
 		return activeRecord(s.db, g, seq, off)
 	}
-	root, ok, err := s.pages.bucket(bucketJournal)
-	if err != nil {
-		return nil, err
-	}
-	key := sequenceKey(seq)
-	leaf, e, found, err := root.lookup(key)
-	if err != nil {
-		return nil, err
-	}
-	if !ok || !found {
+	at := s.pages.blob(seq)
+	if at.n == 0 {
 		return nil, lostBlob(g, seq)
 	}
-	return verifiedRecord(g, seq, off, e.n, func(o, n int64) ([]byte, error) { return leaf.bytes(e.off+o, n) })
+	return verifiedRecord(g, seq, off, at.n, func(o, n int64) ([]byte, error) { return s.pages.read(at.off+o, n) })
 }
 
 // activeRecord reads through bbolt's map. The file is one that this process has written, so what can go wrong
@@ -105,11 +99,7 @@ func activeRecord(db *bolt.DB, g *generation, seq uint64, off uint32) (payload [
 		err = &CorruptionError{File: g.path, Key: journalKey(seq), Detail: fmt.Sprintf("bbolt cannot read it: %v", v)}
 	})()
 	err = db.View(func(tx *bolt.Tx) error {
-		b := tx.Bucket(bucketJournal)
-		if b == nil {
-			return lostBlob(g, seq)
-		}
-		blob := b.Get(sequenceKey(seq))
+		blob := getBlob(tx, seq)
 		if blob == nil {
 			return lostBlob(g, seq)
 		}

@@ -46,6 +46,10 @@ type pager struct {
 	meta boltMeta
 	// lostMeta says that one meta page is invalid: the newest transaction may be missing.
 	lostMeta bool
+	// blobs are the places of the blobs from base on; an empty one is not there. Reads go by these and not by the
+	// tree, whose arrows may have rotted. Set before the pager is shared.
+	base  uint64
+	blobs []place
 }
 
 // openPager opens path for reading and compares its length with its meta pages.
@@ -114,13 +118,66 @@ func (p *pager) corrupt(key, detail string) *CorruptionError {
 
 func (p *pager) close() error { return p.file.Close() }
 
-// page is one page with its overflow, or the inline page of a small bucket. buf holds its beginning.
+// expect makes room for the blobs from base on, written by the transactions from tx on.
+func (p *pager) expect(base, tx uint64) {
+	p.base = base
+	if n := p.meta.tx + 1 - tx; tx <= p.meta.tx && n <= p.meta.end*pageSize/blobHeaderBytes { // no blob is smaller
+		p.blobs = make([]place, n)
+	}
+}
+
+// note remembers where a blob is.
+func (p *pager) note(seq uint64, at place) {
+	if i := seq - p.base; seq >= p.base && i < uint64(len(p.blobs)) {
+		p.blobs[i] = at
+	}
+}
+
+// locate finds the blobs from base on without reading them.
+func (p *pager) locate(base, tx uint64) error {
+	p.expect(base, tx)
+	root, ok, err := p.bucket(bucketJournal)
+	if err != nil || !ok {
+		return err
+	}
+	w := walker{seen: map[uint64]struct{}{}, bad: func(damage *CorruptionError) error { return damage }}
+	w.note = func(key []byte, at place) {
+		if len(key) == 8 {
+			p.note(binary.BigEndian.Uint64(key), at)
+		}
+	}
+	return w.walk(root, 0)
+}
+
+// blob returns the place of the blob under seq; an empty one when it is not there.
+func (p *pager) blob(seq uint64) place {
+	if i := seq - p.base; seq >= p.base && i < uint64(len(p.blobs)) {
+		return p.blobs[i]
+	}
+	return place{}
+}
+
+// read reads n bytes at off, which must lie within the pages in use.
+func (p *pager) read(off, n int64) ([]byte, error) {
+	b := make([]byte, n)
+	if _, err := p.file.ReadAt(b, off); err != nil {
+		if errors.Is(err, io.EOF) {
+			return nil, p.corrupt(fmt.Sprintf("byte %d", off), "file is cut short")
+		}
+		return nil, fmt.Errorf("read %s: %w", p.path, err)
+	}
+	return b, nil
+}
+
+// page is one page with its overflow, or the page of a small bucket, which stands inside its parent's leaf.
+// buf holds its beginning.
 type page struct {
 	p      *pager
 	id     uint64
-	start  int64 // in the file; -1 for an inline page, whose buf is complete
+	start  int64 // in the file
 	length int64
 	buf    []byte
+	inline bool
 	branch bool
 	count  int
 }
@@ -274,37 +331,66 @@ func (p *pager) bucket(name []byte) (page, bool, error) {
 	if err != nil || !ok {
 		return page{}, false, err
 	}
-	value, err := leaf.bytes(e.off, e.n)
+	root, err = leaf.bucketRoot(e)
+	return root, err == nil, err
+}
+
+// bucketRoot returns the root page of the bucket that e, an element of pg, is.
+func (pg *page) bucketRoot(e element) (page, error) {
+	value, err := pg.bytes(e.off, e.n)
 	if err != nil {
-		return page{}, false, err
+		return page{}, err
 	}
 	if !e.bucket || len(value) < boltBucketHeader {
-		return page{}, false, p.corrupt(pageKey(leaf.id), "no bucket")
+		return page{}, pg.p.corrupt(pageKey(pg.id), "no bucket")
 	}
 	if id := binary.NativeEndian.Uint64(value); id != 0 {
-		pg, err := p.page(id, nil)
-		return pg, err == nil, err
+		return pg.p.page(id, nil)
 	}
-	inline := page{p: p, id: leaf.id, start: -1, buf: value[boltBucketHeader:]}
+	inline := page{p: pg.p, id: pg.id, start: pg.start + e.off + boltBucketHeader, inline: true, buf: value[boltBucketHeader:]}
 	if inline.length = int64(len(inline.buf)); inline.length < boltPageHeader {
-		return page{}, false, p.corrupt(pageKey(leaf.id), "inline bucket is too short")
+		return page{}, pg.p.corrupt(pageKey(pg.id), "inline bucket is too short")
 	}
-	return inline, true, inline.header()
+	return inline, inline.header()
+}
+
+// blob returns where the value of e, an element of pg, is: in pg, or in a bucket of its own (see putBlob).
+func (pg page) blob(e element) (page, element, error) {
+	if !e.bucket {
+		return pg, e, nil
+	}
+	root, err := pg.bucketRoot(e)
+	if err != nil {
+		return page{}, element{}, err
+	}
+	leaf, inner, found, err := root.lookup(blobKey)
+	if err == nil && (!found || inner.bucket) {
+		err = pg.p.corrupt(pageKey(root.id), "bucket without a blob")
+	}
+	return leaf, inner, err
+}
+
+// place says where in the file a value is.
+type place struct {
+	off, n int64
 }
 
 // walker visits all keys of a tree in order.
 type walker struct {
 	seen map[uint64]struct{}
-	buf  []byte
-	// use gets each key and value, valid during the call. Its error ends the walk.
-	use func(key, value []byte) error
+	// buf holds the leaf being visited, inner the page of a blob that has one of its own.
+	buf, inner []byte
+	// use gets each key, its value, valid during the call, and the value's place. Its error ends the walk.
+	use func(key, value []byte, at place) error
+	// note, instead of use, gets the places only, and the values are not read.
+	note func(key []byte, at place)
 	// bad gets each damage; what hangs below it is left out. Its error ends the walk.
 	bad func(*CorruptionError) error
 }
 
 // walk visits the tree under pg. Its error is one of the disk, or of use or bad.
 func (w *walker) walk(pg page, depth int) error {
-	if pg.start >= 0 {
+	if !pg.inline {
 		if _, again := w.seen[pg.id]; again || depth > maxTreeDepth {
 			return w.bad(pg.p.corrupt(pageKey(pg.id), "page is reached twice"))
 		}
@@ -332,32 +418,52 @@ func (w *walker) walk(pg page, depth int) error {
 }
 
 func (w *walker) leaf(pg page) error {
-	var err error
-	if pg.start >= 0 {
+	if w.use != nil {
+		var err error
 		if w.buf, err = pg.fill(w.buf); err != nil {
 			return err
 		}
 	}
 	for i := range pg.count {
-		e, err := pg.element(i)
-		if err == nil {
-			var value []byte
-			if value, err = pg.bytes(e.off, e.n); err == nil {
-				if err := w.use(e.key, value); err != nil {
-					return err
-				}
-				continue
-			}
-		}
-		if err := w.report(err); err != nil {
+		if err := w.report(w.visit(pg, i)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// visit hands on element i of a leaf.
+func (w *walker) visit(pg page, i int) error {
+	e, err := pg.element(i)
+	if err != nil {
+		return err
+	}
+	leaf, blob, err := pg.blob(e)
+	if err != nil {
+		return err
+	}
+	at := place{leaf.start + blob.off, blob.n}
+	if w.use == nil {
+		w.note(e.key, at)
+		return nil
+	}
+	if e.bucket {
+		if w.inner, err = leaf.fill(w.inner); err != nil {
+			return err
+		}
+	}
+	value, err := leaf.bytes(blob.off, blob.n)
+	if err != nil {
+		return err
+	}
+	return w.use(e.key, value, at)
+}
+
 // report hands damage to bad and returns every other error.
 func (w *walker) report(err error) error {
+	if err == nil {
+		return nil
+	}
 	var c *CorruptionError
 	if errors.As(err, &c) {
 		return w.bad(c)

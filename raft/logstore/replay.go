@@ -78,13 +78,19 @@ func (r *replay) content(gen *generation, p *pager) error {
 		return p.close()
 	}
 	r.broken = nil
+	p.expect(m.base, m.tx)
 	r.gens = append(r.gens, gen)
 	root, ok, err := p.bucket(bucketJournal)
 	if err = r.absorb(err); err != nil {
 		return err
 	}
 	if ok {
-		w := walker{seen: map[uint64]struct{}{}, bad: r.lost, use: func(k, v []byte) error { return r.blob(gen, k, v) }}
+		w := walker{seen: map[uint64]struct{}{}, bad: r.lost, use: func(k, v []byte, at place) error {
+			if len(k) == 8 {
+				p.note(binary.BigEndian.Uint64(k), at)
+			}
+			return r.blob(gen, k, v)
+		}}
 		if err := w.walk(root, 0); err != nil {
 			return err
 		}
@@ -138,7 +144,7 @@ func (r *replay) begin(gen *generation, p *pager) (*marker, error) {
 		return nil, err
 	}
 	if ok {
-		w := walker{seen: map[uint64]struct{}{}, use: func(k, v []byte) error {
+		w := walker{seen: map[uint64]struct{}{}, use: func(k, v []byte, _ place) error {
 			if string(k) == string(markerKey) {
 				mark = slices.Clone(v)
 			} else if len(k) == 9 && k[0] == 'g' {

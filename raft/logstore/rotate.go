@@ -188,6 +188,11 @@ func (s *Store) switchTo(next *prepared) {
 // seal hands a generation that is no longer written from bbolt to the pager.
 func (s *Store) seal(gen *generation) {
 	p, err := openPager(s.opts.files, gen.path)
+	if err == nil {
+		if err = p.locate(gen.base, gen.tx); err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}
 	if err != nil { // readers stay with bbolt
 		s.opts.Events(HousekeepingFailed{What: "seal " + gen.path, Err: err})
 		return

@@ -20,6 +20,8 @@ var (
 	bucketState   = []byte("s")
 	bucketJournal = []byte("j")
 	markerKey     = []byte("marker")
+	// blobKey is the only key of a blob's own bucket.
+	blobKey = []byte("b")
 )
 
 // termRun says that the entries from first on, up to the next run, are of term.

@@ -50,13 +50,24 @@ func (s *Sim) disturb(t *task) {
 		s.cluster.Campaign(n)
 		s.repeat(t.kind, p.CampaignEvery)
 	case taskUnreachable:
-		if a, b := s.anyone(), s.anyone(); a != b {
-			s.cluster.Unreachable(a, b)
-		}
+		s.mislead(s.anyone(), s.anyone())
 		s.repeat(t.kind, p.UnreachableEvery)
 	case taskCompact:
 		s.compact(s.anyone())
 		s.repeat(t.kind, p.CompactEvery)
+	}
+}
+
+// mislead has the transport of a tell something of b, true or not: mostly that a send failed, now and then that b
+// has stopped on purpose.
+func (s *Sim) mislead(a, b wire.NodeID) {
+	switch {
+	case a == b:
+	case chance(s.rng, 200):
+		s.cluster.Note("%s hears that %s has stopped", a, b)
+		s.cluster.LeaderGone(a, b)
+	default:
+		s.cluster.Unreachable(a, b)
 	}
 }
 

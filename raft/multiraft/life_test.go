@@ -341,9 +341,31 @@ func TestLearnersArePromoted(t *testing.T) {
 		if got := len(c.nodes[5].machines[1].commands()); got != 300 {
 			t.Errorf("the new voter applied %d commands", got)
 		}
-		// D55: one that is removed is told by type when it comes back asking.
-		if err := leader.engine.Change(within(10*time.Second), 1, wire.Change{Kind: wire.ChangeRemove, Node: leader.id%5 + 1}); err != nil {
-			t.Errorf("remove: %v", err)
+	})
+}
+
+// D55: a node that was removed while it was away is told so by type when it comes back asking for votes.
+func TestRemovedNodeIsTold(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1)
+		c.startAll()
+		defer c.killAll()
+		leader := c.leader(1)
+		removed := c.other(leader)
+		c.net.isolate(removed.id, true)
+		if err := leader.engine.Change(within(10*time.Second), 1, wire.Change{Kind: wire.ChangeRemove, Node: removed.id}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		before, _ := leader.engine.GroupStatus(1)
+		c.net.isolate(removed.id, false)
+		time.Sleep(5 * time.Second)
+		refused := eventsOf[GroupRefused](removed.events)
+		if len(refused) == 0 || refused[0] != (GroupRefused{Group: 1, Peer: leader.id, Reason: wire.RefuseRemoved}) {
+			t.Errorf("told %v", refused)
+		}
+		if after, _ := leader.engine.GroupStatus(1); after.Term != before.Term {
+			t.Errorf("it raised the term from %d to %d", before.Term, after.Term)
 		}
 	})
 }

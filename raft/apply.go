@@ -17,8 +17,8 @@ type application struct {
 	// that a slow state machine does not fill the memory.
 	flights []applyFlight
 	bytes   int
-	// restored is the last index at the start: in the log up to there changes of the membership are found only
-	// as entries are handed out.
+	// restored is the last index at the start: in the log up to there changes of the membership are found only as
+	// entries are handed out.
 	restored wire.Index
 	// changes are the indexes of known changes that have not taken effect, rising.
 	changes []wire.Index
@@ -97,7 +97,8 @@ func (c *Core) hand(entries []wire.Entry) int {
 	return bytes
 }
 
-// Applied says that the state machine has applied everything up to and including i; an earlier index says nothing new.
+// Applied says that the state machine has applied everything up to and including i; an earlier index says
+// nothing new.
 func (c *Core) Applied(i wire.Index) {
 	a := &c.apply
 	assert.That(i <= a.handed, "I7: applied what was never handed out")

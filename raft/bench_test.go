@@ -6,8 +6,9 @@ import (
 	"flotilla/raft/wire"
 )
 
-// BenchmarkReplicate is the steady state of a leader of three: a proposal, its append to both, the own write, one
-// acknowledgement, commit, application. Allocations are those of the log's arrays, one in maxTailEntries entries.
+// BenchmarkReplicate is the steady state of a leader of three: a proposal, its append to both, the own write,
+// one acknowledgement, commit, application. Allocations are those of the log's arrays, one in maxTailEntries
+// entries.
 func BenchmarkReplicate(b *testing.B) {
 	for _, pack := range []int{1, 16} {
 		b.Run(map[int]string{1: "1", 16: "16"}[pack], func(b *testing.B) {

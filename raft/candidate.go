@@ -17,23 +17,24 @@ const (
 // byOrder is MsgVote's Context when the leader ordered the election.
 const byOrder = 1
 
-// electable reports whether this node may campaign: it votes, its disk works, and every change of the membership that
-// is known to be committed has taken effect here. With an older membership than the committed one it
-// could win a majority that does not meet the one that elected somebody else (I13; D43, D64).
+// electable reports whether this node may campaign: it votes, its disk works, and every change of the
+// membership that is known to be committed has taken effect here. With an older membership than the committed
+// one it could win a majority that does not meet the one that elected somebody else (I13; D43, D64).
 func (c *Core) electable() bool {
 	return c.membership.IsVoter(c.self) && !c.diskHangs() && !c.unappliedChange()
 }
 
-// Campaign starts a (pre-)election now. It does nothing on a leader, on a node that is no voter, and on one that may not
-// campaign yet.
+// Campaign starts a (pre-)election now. It does nothing on a leader, on a node that is no voter, and on one
+// that may not campaign yet.
 func (c *Core) Campaign() {
 	if c.err == nil && c.role != Leader && c.electable() {
 		c.campaign(byTimeout)
 	}
 }
 
-// LeaderGone says that peer has stopped on purpose. If it was the leader, its lease ends at once, votes are given
-// again, and the time to the next election is short; it is still drawn, so that few stand at the same time.
+// LeaderGone says that peer has stopped on purpose. If it was the leader, its lease ends at once, votes are
+// given again, and the time to the next election is short; it is still drawn, so that few stand at the same
+// time.
 func (c *Core) LeaderGone(peer wire.NodeID) {
 	if c.err != nil || c.role != Follower || c.leader != peer || peer == wire.NoNode {
 		return
@@ -62,7 +63,8 @@ func (c *Core) campaign(why reason) {
 	c.decide()
 }
 
-// stand asks for votes in the next term. The requests and the own vote wait until term and vote are on disk (F1, D1).
+// stand asks for votes in the next term. The requests and the own vote wait until term and vote are on disk
+// (F1, D1).
 func (c *Core) stand(why reason) {
 	c.setHard(c.term+1, c.self)
 	c.rest(Candidate, wire.NoNode)
@@ -85,8 +87,8 @@ func (c *Core) voteRequest(t wire.MessageType) wire.Message {
 	return m
 }
 
-// countVote takes in the answer to a request of the election that is being held. Answers of an earlier term never
-// get here, those of nodes that do not vote never count (F5).
+// countVote takes in the answer to a request of the election that is being held. Answers of an earlier term
+// never get here, those of nodes that do not vote never count (F5).
 func (c *Core) countVote(m wire.Message) error {
 	c.learnCommit(&m)
 	if m.Reject {

@@ -9,8 +9,8 @@ import (
 	"flotilla/raft/wire"
 )
 
-// Changes of the membership: one node at a time (thesis section 4.1), effective when applied. That this
-// is safe rests on three rules, of which no two would do:
+// Changes of the membership: one node at a time (thesis section 4.1), effective when applied. That this is safe
+// rests on three rules, of which no two would do:
 //
 //   - a leader proposes none before the one before it has taken effect here, and none before an entry of its own term
 //     is committed (the flaw found in thesis section 4.1 after its publication; F13);
@@ -21,9 +21,9 @@ import (
 // So a candidate's membership is at most one step behind any that decides anything, and majorities one step
 // apart meet.
 
-// ProposeChange appends ch to the leader's log and returns where. It takes effect on each node when that calls ApplyChange.
-// Refusals are those of Propose; CodeBadRequest for a change that is not legal, with the reason
-// as cause; CodeOverloaded for one that may be tried again later.
+// ProposeChange appends ch to the leader's log and returns where. It takes effect on each node when that calls
+// ApplyChange. Refusals are those of Propose; CodeBadRequest for a change that is not legal, with the reason as
+// cause; CodeOverloaded for one that may be tried again later.
 func (c *Core) ProposeChange(ch wire.Change) (wire.Index, wire.Term, error) {
 	if err := c.refusal(); err != nil {
 		return 0, 0, err
@@ -70,8 +70,8 @@ func (c *Core) unwise(ch wire.Change) error {
 	return nil
 }
 
-// unappliedChange reports whether a change is known to be committed that has not taken effect here. In what was restored at the start changes are
-// found as entries are handed out; before that there might be one.
+// unappliedChange reports whether a change is known to be committed that has not taken effect here. In what was
+// restored at the start changes are found as entries are handed out; before that there might be one.
 func (c *Core) unappliedChange() bool {
 	a := &c.apply
 	return a.handed < min(c.commit, a.restored) || (len(a.changes) > 0 && a.changes[0] <= c.commit)
@@ -87,9 +87,10 @@ func (c *Core) noteChanges(entries []wire.Entry) {
 }
 
 // ApplyChange makes the change in e take effect and returns the membership from now on. It is called for each
-// EntryChange of Ready.Committed, in order, before anything after it is applied (P9). Changes that the membership includes already,
-// those of a replay after a restart, change nothing. An error says that e cannot be understood:
-// replicas would differ if it were skipped (F17), so the core stops and the group is to be quarantined.
+// EntryChange of Ready.Committed, in order, before anything after it is applied (P9). Changes that the
+// membership includes already, those of a replay after a restart, change nothing. An error says that e cannot
+// be understood: replicas would differ if it were skipped (F17), so the core stops and the group is to be
+// quarantined.
 func (c *Core) ApplyChange(e wire.Entry) (wire.Membership, error) {
 	if c.err != nil {
 		return c.membership, c.err
@@ -109,8 +110,8 @@ func (c *Core) ApplyChange(e wire.Entry) (wire.Membership, error) {
 	return c.membership, nil
 }
 
-// changed returns what the change in e makes of m. A change that is not legal when it is applied, which no leader
-// proposes, changes nothing, on every replica alike.
+// changed returns what the change in e makes of m. A change that is not legal when it is applied, which no
+// leader proposes, changes nothing, on every replica alike.
 func changed(m wire.Membership, e *wire.Entry) (wire.Membership, error) {
 	r := wire.NewReader(e.Data)
 	ch := wire.ReadChange(r)

@@ -103,8 +103,8 @@ func TestRemovedLeaderStepsDown(t *testing.T) {
 	}
 }
 
-// P9: replay of what the membership holds already changes nothing; a change that is not legal changes nothing either, but on
-// every replica alike.
+// P9: replay of what the membership holds already changes nothing; a change that is not legal changes nothing
+// either, but on every replica alike.
 func TestApplyChangeIsIdempotent(t *testing.T) {
 	disk := newMemoryLog(1)
 	disk.entries = append(disk.entries,
@@ -154,8 +154,8 @@ func TestUnwiseChanges(t *testing.T) {
 	}
 }
 
-// P14, F15, D44: a learner is named for promotion when it holds nearly everything of this term and was heard lately; none is
-// named while a change is pending.
+// P14, F15, D44: a learner is named for promotion when it holds nearly everything of this term and was heard
+// lately; none is named while a change is pending.
 func TestPromotable(t *testing.T) {
 	b := openBench(t, Config{Membership: wire.Membership{Voters: []wire.NodeID{1, 2, 3}, Learners: []wire.NodeID{4, 5}}}, newMemoryLog()).lead()
 	b.ack(2, 1).ack(4, 0)
@@ -198,8 +198,8 @@ func TestLearnersDoNotCount(t *testing.T) {
 	b.ack(2, 1).wantCommit(1)
 }
 
-// D64 and the safety of changes that take effect when applied: who knows of a committed change that has not taken effect here
-// does not campaign, found in the log at the start or appended since.
+// D64 and the safety of changes that take effect when applied: who knows of a committed change that has not
+// taken effect here does not campaign, found in the log at the start or appended since.
 func TestNoCampaignBeforeACommittedChangeTookEffect(t *testing.T) {
 	disk := newMemoryLog(1)
 	disk.entries = append(disk.entries, change(2, 1, wire.ChangePromote, 4))

@@ -8,10 +8,10 @@ import (
 	"flotilla/raft/wire"
 )
 
-// LogReader is the durable log of one group as the core reads it. The core calls it from whatever
-// goroutine calls the core; it must not block on anything but the disk. An update is visible here before
-// Persisted is called for its token. Errors: wire.ErrCompacted below the log's start, wire.ErrUnavailable
-// above its end; any other error means the log cannot be trusted and quarantines the group.
+// LogReader is the durable log of one group as the core reads it. The core calls it from whatever goroutine
+// calls the core; it must not block on anything but the disk. An update is visible here before Persisted is
+// called for its token. Errors: wire.ErrCompacted below the log's start, wire.ErrUnavailable above its end; any
+// other error means the log cannot be trusted and quarantines the group.
 type LogReader interface {
 	// Bounds returns the first and last index held; last = first-1 when empty.
 	Bounds() (first, last wire.Index)
@@ -46,8 +46,8 @@ type Config struct {
 	Log        LogReader
 	HardState  wire.HardState
 	Membership wire.Membership
-	// Applied is the index up to which the state machine has applied what it holds; entries after it are
-	// handed out again.
+	// Applied is the index up to which the state machine has applied what it holds; entries after it are handed
+	// out again.
 	Applied wire.Index
 }
 
@@ -105,8 +105,10 @@ func (c Config) Validate() error {
 		name  string
 		value int
 	}{
-		{"MaxAppendBytes", full.MaxAppendBytes}, {"MaxInflightBytes", full.MaxInflightBytes},
-		{"MaxInflightMessages", full.MaxInflightMessages}, {"MaxCommittedBytes", full.MaxCommittedBytes},
+		{"MaxAppendBytes", full.MaxAppendBytes},
+		{"MaxInflightBytes", full.MaxInflightBytes},
+		{"MaxInflightMessages", full.MaxInflightMessages},
+		{"MaxCommittedBytes", full.MaxCommittedBytes},
 		{"MaxUncommittedBytes", full.MaxUncommittedBytes},
 	} {
 		check(limit.value >= 1, "config: %s is %d, at least 1", limit.name, limit.value)

@@ -10,8 +10,8 @@ import (
 	"flotilla/raft/wire"
 )
 
-// Core is one replica's consensus: everything that Raft knows and decides for one group on one node, as a
-// state machine without time or I/O of its own. doc.go tells how to drive it and numbers its invariants.
+// Core is one replica's consensus: everything that Raft knows and decides for one group on one node, as a state
+// machine without time or I/O of its own. doc.go tells how to drive it and numbers its invariants.
 //
 // A Core is not safe for concurrent use; it has one owner, who may change between calls.
 type Core struct {
@@ -113,8 +113,8 @@ func (c *Core) restore() error {
 	return nil
 }
 
-// Err is not nil once the core cannot trust its log: a read failed that must not. The core then does nothing any
-// more, and the group is to be quarantined on this node (P4, F10).
+// Err is not nil once the core cannot trust its log: a read failed that must not. The core then does nothing
+// any more, and the group is to be quarantined on this node (P4, F10).
 func (c *Core) Err() error { return c.err }
 
 // fail stops the core for good.

@@ -46,8 +46,8 @@ func TestRestoreRefusesContradictions(t *testing.T) {
 	}
 }
 
-// F2, F3: term, vote, log and commit come back, and what was committed is handed out again from Applied on, also after a
-// compaction.
+// F2, F3: term, vote, log and commit come back, and what was committed is handed out again from Applied on,
+// also after a compaction.
 func TestRestore(t *testing.T) {
 	disk := newMemoryLog(1, 1, 2, 2, 3)
 	disk.compact(2)

@@ -93,8 +93,13 @@ func TestOnlyVotesOfThisElectionCount(t *testing.T) {
 	b.core.become(1, wire.NoNode)
 	b.stand().sync().wantRole(Candidate, 2, wire.NoNode)
 	for _, m := range []wire.Message{
-		{From: 2, Term: 1}, {From: 3, Term: 1}, {From: 6, Term: 2}, {From: 7, Term: 2}, {From: 8, Term: 2},
-		{From: 2, Term: 2}, {From: 2, Term: 2},
+		{From: 2, Term: 1},
+		{From: 3, Term: 1},
+		{From: 6, Term: 2},
+		{From: 7, Term: 2},
+		{From: 8, Term: 2},
+		{From: 2, Term: 2},
+		{From: 2, Term: 2},
 	} {
 		m.Type = wire.MsgVoteReply
 		b.step(m).sync().wantRole(Candidate, 2, wire.NoNode)
@@ -209,7 +214,8 @@ func TestCheckQuorum(t *testing.T) {
 	wantCode(t, err, wire.CodeNoLeader)
 }
 
-// D20, D21: whose disk hangs gives leadership away within an election timeout and does not stand again before it works.
+// D20, D21: whose disk hangs gives leadership away within an election timeout and does not stand again before
+// it works.
 func TestHungDisk(t *testing.T) {
 	b := newBench(t, 1, 2, 3).rule()
 	b.propose("x")

@@ -13,11 +13,11 @@ var (
 	ErrMisdirected = errors.New("message for somebody else")
 	// ErrMalformed says that a message contradicts itself or what its sender was told.
 	ErrMalformed = errors.New("message malformed")
-	// ErrTwoLeaders says that a second node claims to lead the same term: election safety is broken somewhere, or the
-	// sender lies. The message had no effect, and somebody should be told (F8).
+	// ErrTwoLeaders says that a second node claims to lead the same term: election safety is broken somewhere, or
+	// the sender lies. The message had no effect, and somebody should be told (F8).
 	ErrTwoLeaders = errors.New("two leaders in one term")
-	// ErrInconsistent says that what was restored from disk contradicts itself (D10, D15); the group is
-	// to be quarantined.
+	// ErrInconsistent says that what was restored from disk contradicts itself (D10, D15); the group is to be
+	// quarantined.
 	ErrInconsistent = errors.New("restored state inconsistent")
 )
 

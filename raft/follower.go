@@ -17,8 +17,8 @@ func (c *Core) heed(m *wire.Message) error {
 	return nil
 }
 
-// followAppend compares what the leader sends with our log, takes what is new, and acknowledges what has been compared,
-// never our own tail beyond it (F7; thesis section 3.5).
+// followAppend compares what the leader sends with our log, takes what is new, and acknowledges what has been
+// compared, never our own tail beyond it (F7; thesis section 3.5).
 func (c *Core) followAppend(m wire.Message) error {
 	if err := c.heed(&m); err != nil {
 		return err
@@ -46,8 +46,8 @@ func (c *Core) followAppend(m wire.Message) error {
 	return nil
 }
 
-// skipCommitted cuts off the part of m that is committed here, which needs no comparison: the leader of a later term
-// holds it, too (thesis section 3.6.3).
+// skipCommitted cuts off the part of m that is committed here, which needs no comparison: the leader of a later
+// term holds it, too (thesis section 3.6.3).
 func (c *Core) skipCommitted(m *wire.Message) error {
 	if m.Index >= c.commit {
 		return nil
@@ -109,9 +109,9 @@ func (c *Core) acknowledge(leader wire.NodeID, i wire.Index) {
 	c.post(m, need)
 }
 
-// rejectAppend tells the leader that our log does not hold m's previous entry, and where the logs may agree: at the
-// last entry whose term is not after the one refused. The leader does the same with its own log, so that each
-// round trip leaves out whole terms (thesis section 3.5, end).
+// rejectAppend tells the leader that our log does not hold m's previous entry, and where the logs may agree: at
+// the last entry whose term is not after the one refused. The leader does the same with its own log, so that
+// each round trip leaves out whole terms (thesis section 3.5, end).
 func (c *Core) rejectAppend(m wire.Message) {
 	hint, term, err := c.log.lastNotAfter(c.commit, min(m.Index, c.log.last()), m.LogTerm)
 	if err != nil {
@@ -160,8 +160,8 @@ func (c *Core) giveVote(m wire.Message) error {
 	return nil
 }
 
-// stepPreVote says whether we would vote for m's sender (thesis section 9.6). It changes nothing here and promises nothing, so
-// it waits for no disk. Who hears a leader does not answer.
+// stepPreVote says whether we would vote for m's sender (thesis section 9.6). It changes nothing here and
+// promises nothing, so it waits for no disk. Who hears a leader does not answer.
 func (c *Core) stepPreVote(m wire.Message) error {
 	reply := to(m.From, wire.MsgPreVoteReply)
 	if m.Term > c.term {
@@ -180,10 +180,10 @@ func (c *Core) stepPreVote(m wire.Message) error {
 	return nil
 }
 
-// tellCommit adds to a message of an election what we know to be committed: an index, and the term of its entry. A
-// change of the membership takes effect when it is applied, so a node may be kept from campaigning, or from asking the right
-// ones, only because it does not know that what it holds is committed; elections are the one thing that still works
-// then (D43).
+// tellCommit adds to a message of an election what we know to be committed: an index, and the term of its
+// entry. A change of the membership takes effect when it is applied, so a node may be kept from campaigning, or
+// from asking the right ones, only because it does not know that what it holds is committed; elections are the
+// one thing that still works then (D43).
 func (c *Core) tellCommit(m *wire.Message) {
 	term, err := c.log.term(c.commit)
 	if err != nil {
@@ -192,8 +192,8 @@ func (c *Core) tellCommit(m *wire.Message) {
 	m.Commit, m.HintTerm = c.commit, term
 }
 
-// learnCommit takes in what tellCommit told. It is safe whoever tells it: if our log holds an entry of that term at that
-// index, the logs are equal up to there.
+// learnCommit takes in what tellCommit told. It is safe whoever tells it: if our log holds an entry of that
+// term at that index, the logs are equal up to there.
 func (c *Core) learnCommit(m *wire.Message) {
 	if c.role == Leader || m.Commit <= c.commit || m.HintTerm == 0 {
 		return

@@ -10,8 +10,8 @@ import (
 
 const testGroup wire.GroupID = 7
 
-// bench is one core under the hands of a test: a disk that writes when told to, a machine that applies at once, and
-// lists of what came out. Situations of several nodes are told in testdata/*.txt.
+// bench is one core under the hands of a test: a disk that writes when told to, a machine that applies at once,
+// and lists of what came out. Situations of several nodes are told in testdata/*.txt.
 type bench struct {
 	t     testing.TB
 	cfg   Config

@@ -10,8 +10,8 @@ import (
 	"flotilla/raft/wire"
 )
 
-// hostile is a core among peers that say anything: random messages, near to what is plausible or far from it, beside
-// a caller that behaves. Nothing may panic, and what the caller was promised is kept.
+// hostile is a core among peers that say anything: random messages, near to what is plausible or far from it,
+// beside a caller that behaves. Nothing may panic, and what the caller was promised is kept.
 type hostile struct {
 	*bench
 	r      *rand.Rand
@@ -185,7 +185,8 @@ func (c *Core) ownReads() int {
 	return n
 }
 
-// Peers may say anything in any order to a core in any role: no panic, typed errors only, every read answered once.
+// Peers may say anything in any order to a core in any role: no panic, typed errors only, every read answered
+// once.
 func TestHostilePeers(t *testing.T) {
 	var roles [4]int
 	refused, runs := 0, 600

@@ -17,8 +17,8 @@ const (
 
 // leadership is what only a leader has. The zero value is nobody's.
 type leadership struct {
-	// start is the index of the empty entry that began the term; 0 when not leader. What is at or after it is of this
-	// term, so an index that a majority holds may be committed if it is not below (thesis section 3.6.2).
+	// start is the index of the empty entry that began the term; 0 when not leader. What is at or after it is of
+	// this term, so an index that a majority holds may be committed if it is not below (thesis section 3.6.2).
 	start wire.Index
 	// followers are all other members, by rising node id.
 	followers []progress.Follower
@@ -57,8 +57,9 @@ func (l *leadership) settle(log *raftLog, from, to wire.Index) {
 	assert.That(l.uncommitted >= 0 && (to < log.last() || l.uncommitted == 0), "I9: sizes of uncommitted entries do not add up")
 }
 
-// takeOffice makes the winner of an election leader of the term. Its first entry is empty: once that is committed, so is
-// everything before it, and reads and changes of the membership may begin (thesis section 6.4; D34).
+// takeOffice makes the winner of an election leader of the term. Its first entry is empty: once that is
+// committed, so is everything before it, and reads and changes of the membership may begin (thesis section 6.4;
+// D34).
 func (c *Core) takeOffice() {
 	assert.That(c.role == Candidate && c.vote == c.self && c.votes.own == 0, "I1: leader without an election")
 	c.rest(Leader, c.self)
@@ -100,10 +101,10 @@ func (c *Core) appendOwn(kind wire.EntryKind, data []byte) wire.Index {
 	return e.Index
 }
 
-// Propose appends data to the leader's log and returns where. The entry is committed if and only if an entry of this
-// term is handed out at this index later. Refusals are *wire.Error and mean that the
-// proposal will have no effect: CodeNotLeader with the leader to ask, CodeNoLeader, CodeOverloaded, CodeTooLarge.
-// data must not be written to any more.
+// Propose appends data to the leader's log and returns where. The entry is committed if and only if an entry of
+// this term is handed out at this index later. Refusals are *wire.Error and mean that the proposal will have no
+// effect: CodeNotLeader with the leader to ask, CodeNoLeader, CodeOverloaded, CodeTooLarge. data must not be
+// written to any more.
 func (c *Core) Propose(data []byte) (wire.Index, wire.Term, error) {
 	if err := c.refusal(); err != nil {
 		return 0, 0, err
@@ -153,7 +154,8 @@ func (c *Core) tickLeader() {
 	for i := range c.lead.followers {
 		c.lead.followers[i].Tick()
 	}
-	// Whom no majority answers may have been replaced long ago, and whose disk hangs serves nobody (F12, D21; thesis section 6.2).
+	// Whom no majority answers may have been replaced long ago, and whose disk hangs serves nobody (F12, D21;
+	// thesis section 6.2).
 	if !c.majorityHeard() || c.diskHangs() {
 		c.become(c.term, wire.NoNode)
 		return
@@ -179,8 +181,8 @@ func (c *Core) majorityHeard() bool {
 	return heard >= quorum.Size(len(c.membership.Voters))
 }
 
-// sendHeartbeats tells everybody that the leader lives, what they may regard as committed of what they are known to hold,
-// and which read round is the latest.
+// sendHeartbeats tells everybody that the leader lives, what they may regard as committed of what they are
+// known to hold, and which read round is the latest.
 func (c *Core) sendHeartbeats() {
 	c.lead.sinceHeartbeat = 0
 	for i := range c.lead.followers {
@@ -191,8 +193,8 @@ func (c *Core) sendHeartbeats() {
 	}
 }
 
-// leadHeartbeatReply: a follower lives. Its reply may confirm reads, show that appends to it were lost (D22), or
-// that it does not regard as committed what it was told.
+// leadHeartbeatReply: a follower lives. Its reply may confirm reads, show that appends to it were lost (D22),
+// or that it does not regard as committed what it was told.
 func (c *Core) leadHeartbeatReply(m wire.Message) error {
 	f := c.lead.follower(m.From)
 	if f == nil {
@@ -220,8 +222,8 @@ func (c *Core) leadHeartbeatReply(m wire.Message) error {
 	return nil
 }
 
-// advanceCommit commits what a majority of voters holds on disk, if the last of it is of this term (thesis section 3.6.2, figure 3.7).
-// The leader counts itself by what is durable here, no more than any other (I9).
+// advanceCommit commits what a majority of voters holds on disk, if the last of it is of this term (thesis
+// section 3.6.2, figure 3.7). The leader counts itself by what is durable here, no more than any other (I9).
 func (c *Core) advanceCommit() {
 	held := c.lead.indexes[:0]
 	for _, n := range c.membership.Voters {

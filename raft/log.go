@@ -9,16 +9,16 @@ import (
 	"flotilla/raft/wire"
 )
 
-// raftLog is a group's whole log: what is on disk, read through a LogReader, and the tail in memory of which some is
-// not on disk yet. Indexes are in this order:
+// raftLog is a group's whole log: what is on disk, read through a LogReader, and the tail in memory of which
+// some is not on disk yet. Indexes are in this order:
 //
 //	anchor <= durable <= given <= last
 //
-// Entries after anchor are in memory. Entries up to durable are on disk and equal to what is here; entries up to
-// given are on disk or on their way, in batches named by tokens.
+// Entries after anchor are in memory. Entries up to durable are on disk and equal to what is here; entries up
+// to given are on disk or on their way, in batches named by tokens.
 //
-// The arrays behind tail are append only: no element is ever written twice, so slices of it may be handed out in
-// messages and updates and stay what they were (style 6: nobody copies). Truncation therefore copies what
+// The arrays behind tail are append only: no element is ever written twice, so slices of it may be handed out
+// in messages and updates and stay what they were (style 6: nobody copies). Truncation therefore copies what
 // stays, and room is never reclaimed but by a new array.
 type raftLog struct {
 	reader     LogReader
@@ -75,8 +75,8 @@ func (l *raftLog) term(i wire.Index) (wire.Term, error) {
 	return l.reader.Term(i)
 }
 
-// matches reports whether the log holds an entry of term t at i. Then all entries up to i are equal to
-// those of whoever holds it too (thesis section 3.5, log matching).
+// matches reports whether the log holds an entry of term t at i. Then all entries up to i are equal to those of
+// whoever holds it too (thesis section 3.5, log matching).
 func (l *raftLog) matches(i wire.Index, t wire.Term) (bool, error) {
 	got, err := l.term(i)
 	if errors.Is(err, wire.ErrUnavailable) || errors.Is(err, wire.ErrCompacted) {
@@ -85,14 +85,14 @@ func (l *raftLog) matches(i wire.Index, t wire.Term) (bool, error) {
 	return err == nil && got == t, err
 }
 
-// upToDate reports whether a log that ends with an entry of term t at i holds at least what this one
-// does (thesis section 3.6.1).
+// upToDate reports whether a log that ends with an entry of term t at i holds at least what this one does
+// (thesis section 3.6.1).
 func (l *raftLog) upToDate(i wire.Index, t wire.Term) bool {
 	return t > l.lastTerm() || (t == l.lastTerm() && i >= l.last())
 }
 
-// lastNotAfter returns the highest index in [lo, hi] whose entry's term is at most t, and that entry's term; lo if there
-// is none. Terms never fall along a log, so it halves the range at each step: a follower far off costs
+// lastNotAfter returns the highest index in [lo, hi] whose entry's term is at most t, and that entry's term; lo
+// if there is none. Terms never fall along a log, so it halves the range at each step: a follower far off costs
 // a few reads, not one per entry.
 func (l *raftLog) lastNotAfter(lo, hi wire.Index, t wire.Term) (wire.Index, wire.Term, error) {
 	var failed error
@@ -111,8 +111,8 @@ func (l *raftLog) lastNotAfter(lo, hi wire.Index, t wire.Term) (wire.Index, wire
 	return at, term, err
 }
 
-// slice returns entries from lo on, below hi: at least one, then as many as fit in maxBytes and lie together in memory
-// or on disk. What comes from disk is appended to dst; what comes from memory is not copied.
+// slice returns entries from lo on, below hi: at least one, then as many as fit in maxBytes and lie together in
+// memory or on disk. What comes from disk is appended to dst; what comes from memory is not copied.
 func (l *raftLog) slice(dst []wire.Entry, lo, hi wire.Index, maxBytes int) ([]wire.Entry, error) {
 	assert.That(lo < hi && hi <= l.last()+1, "I4: slice outside the log")
 	if lo <= l.anchor {
@@ -153,8 +153,8 @@ func (l *raftLog) appendOne(e wire.Entry) {
 	l.bytes += e.Size()
 }
 
-// grow moves the tail to a new array, with room for n more entries. A busy log gets larger arrays, unless they would
-// keep much data alive.
+// grow moves the tail to a new array, with room for n more entries. A busy log gets larger arrays, unless they
+// would keep much data alive.
 func (l *raftLog) grow(n int) {
 	if l.spent+l.bytes > maxSpentBytes {
 		l.room /= 2

@@ -27,7 +27,7 @@ func newMemoryLog(terms ...wire.Term) *memoryLog {
 }
 
 func entry(i wire.Index, t wire.Term) wire.Entry {
-	return wire.Entry{Index: i, Term: t, Kind: wire.EntryData, Data: []byte(fmt.Sprintf("%d@%d", i, t))}
+	return wire.Entry{Index: i, Term: t, Kind: wire.EntryData, Data: fmt.Appendf(nil, "%d@%d", i, t)}
 }
 
 func (l *memoryLog) Bounds() (first, last wire.Index) {
@@ -93,8 +93,8 @@ func openTestLog(t testing.TB, m *memoryLog) *raftLog {
 	return &l
 }
 
-// D65: the same index is written, overwritten and written again while writes are on their way; a
-// token vouches only for what nothing has superseded since.
+// D65: the same index is written, overwritten and written again while writes are on their way; a token vouches
+// only for what nothing has superseded since.
 func TestPersistedAfterOverwrite(t *testing.T) {
 	disk := newMemoryLog(1, 1)
 	l := openTestLog(t, disk)

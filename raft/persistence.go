@@ -65,8 +65,8 @@ func (p *persistence) tick() {
 	p.waiting++
 }
 
-// setHard changes term and vote. Nothing that was held for an older term is of use in a newer one: its
-// receiver would ignore it.
+// setHard changes term and vote. Nothing that was held for an older term is of use in a newer one: its receiver
+// would ignore it.
 func (c *Core) setHard(term wire.Term, vote wire.NodeID) {
 	assert.That(term > c.term || (term == c.term && c.vote == wire.NoNode), "I16: term falls or vote changes within a term")
 	if term > c.term {
@@ -80,12 +80,12 @@ func (c *Core) hardState() wire.HardState {
 	return wire.HardState{Term: c.term, Vote: c.vote, Commit: c.commit}
 }
 
-// diskHangs reports whether nothing became durable for an election timeout although something is on its way. Such a node
-// neither leads nor tries to (D20, D21).
+// diskHangs reports whether nothing became durable for an election timeout although something is on its way.
+// Such a node neither leads nor tries to (D20, D21).
 func (c *Core) diskHangs() bool { return c.persist.waiting >= c.cfg.ElectionTicks }
 
-// takeUpdate hands out what must reach the disk under a new token. Entries never travel without the
-// commit index of the same moment: whoever restarts with a later change of the membership in its log knows that the
+// takeUpdate hands out what must reach the disk under a new token. Entries never travel without the commit
+// index of the same moment: whoever restarts with a later change of the membership in its log knows that the
 // earlier one is committed, and never votes itself into office with the older membership (change.go).
 func (c *Core) takeUpdate(rd *Ready) {
 	entries := c.log.unsaved()
@@ -106,9 +106,9 @@ func (c *Core) takeUpdate(rd *Ready) {
 	c.log.issue(t)
 }
 
-// Persisted says that everything handed out under t and earlier tokens is durable and visible in the
-// LogReader. Messages that waited for it leave with the next Ready (F4, D9); a candidate's own vote counts from now on, and
-// so does a leader's own log (D1).
+// Persisted says that everything handed out under t and earlier tokens is durable and visible in the LogReader.
+// Messages that waited for it leave with the next Ready (F4, D9); a candidate's own vote counts from now on,
+// and so does a leader's own log (D1).
 func (c *Core) Persisted(t Token) {
 	assert.That(t <= c.persist.issued, "I15: a token is durable that was never handed out")
 	if c.err != nil || t <= c.persist.done {

@@ -11,8 +11,8 @@ import (
 //	waiting -> (an entry of this term is committed, next Ready) -> started in a round -> a majority answers
 //
 // A round is a heartbeat to everybody under a new number. It confirms the reads that waited when it began, and
-// none that came later, whenever its answers arrive; numbers are never used again in a core's life (D31). Heartbeats
-// repeat the number of the latest round, so that a lost message costs a heartbeat interval.
+// none that came later, whenever its answers arrive; numbers are never used again in a core's life (D31).
+// Heartbeats repeat the number of the latest round, so that a lost message costs a heartbeat interval.
 type reads struct {
 	round   uint64 // the latest round
 	waiting []readRequest
@@ -37,8 +37,8 @@ type readRequest struct {
 func (r *reads) waitingCount() int { return len(r.waiting) + len(r.started) + len(r.asked) }
 
 // ReadIndex asks for an index up to which everything acknowledged so far is applied. Exactly one Read with the
-// same context comes in Ready.Reads, with the index or with a *wire.Error: CodeNotLeader or CodeNoLeader (also when no
-// majority answered within an election timeout), CodeOverloaded.
+// same context comes in Ready.Reads, with the index or with a *wire.Error: CodeNotLeader or CodeNoLeader (also
+// when no majority answered within an election timeout), CodeOverloaded.
 func (c *Core) ReadIndex(context uint64) {
 	req := readRequest{from: c.self, context: context, since: c.ticks}
 	switch {
@@ -160,8 +160,8 @@ func (c *Core) answer(req readRequest, i wire.Index, err *wire.Error) {
 	c.reads.done = append(c.reads.done, read)
 }
 
-// refuseReads ends all reads with err; nil stands for what notLeader says. It happens at every change of role, term or
-// leader (D32).
+// refuseReads ends all reads with err; nil stands for what notLeader says. It happens at every change of role,
+// term or leader (D32).
 func (c *Core) refuseReads(err *wire.Error) {
 	r := &c.reads
 	if r.waitingCount() == 0 {
@@ -178,8 +178,8 @@ func (c *Core) refuseReads(err *wire.Error) {
 	}
 }
 
-// expireReads ends reads that nobody has answered for an election timeout: the question or the answer was
-// lost, or no majority is left (D36).
+// expireReads ends reads that nobody has answered for an election timeout: the question or the answer was lost,
+// or no majority is left (D36).
 func (c *Core) expireReads() {
 	r := &c.reads
 	if r.waitingCount() == 0 {

@@ -103,8 +103,8 @@ func TestSingleVoterReads(t *testing.T) {
 	}
 }
 
-// D32: a leader that steps down refuses every read that waits, its own and its followers', whether the round was
-// confirmed a moment later or not.
+// D32: a leader that steps down refuses every read that waits, its own and its followers', whether the round
+// was confirmed a moment later or not.
 func TestStepDownRefusesReads(t *testing.T) {
 	b := newBench(t, 1, 2, 3).rule()
 	b.core.ReadIndex(1)

@@ -43,8 +43,8 @@ func (c *Core) replicateTo(f *progress.Follower) {
 	}
 }
 
-// sendAppend sends f the entries after Next, at most room bytes of them but one in any case (F23). It
-// reports whether it did; if not, the follower needs a snapshot or has no room for the next entry.
+// sendAppend sends f the entries after Next, at most room bytes of them but one in any case (F23). It reports
+// whether it did; if not, the follower needs a snapshot or has no room for the next entry.
 func (c *Core) sendAppend(f *progress.Follower, room int) bool {
 	prev := f.Next() - 1
 	term, err := c.log.term(prev)
@@ -76,7 +76,8 @@ func (c *Core) sendAppend(f *progress.Follower, room int) bool {
 }
 
 // sendEmpty sends f an append without entries: at the probed place, or after the last entry sent. Its answer
-// tells whether that place is known there, and waits for no more of the disk than that; it carries the commit index.
+// tells whether that place is known there, and waits for no more of the disk than that; it carries the commit
+// index.
 func (c *Core) sendEmpty(f *progress.Follower) {
 	prev := f.Next() - 1
 	term, err := c.log.term(prev)
@@ -142,8 +143,8 @@ func (c *Core) leadAppendReply(m wire.Message) error {
 	return nil
 }
 
-// leaveSnapshot: a follower that needed a snapshot holds our log up to i. If we still have what comes after that, the
-// snapshot has arrived, or is not needed any more.
+// leaveSnapshot: a follower that needed a snapshot holds our log up to i. If we still have what comes after
+// that, the snapshot has arrived, or is not needed any more.
 func (c *Core) leaveSnapshot(f *progress.Follower, i wire.Index) {
 	if first, _ := c.cfg.Log.Bounds(); i+1 >= first {
 		f.Restored(i)
@@ -151,8 +152,8 @@ func (c *Core) leaveSnapshot(f *progress.Follower, i wire.Index) {
 	}
 }
 
-// lookBack finds where to probe next, from the follower's hint: our last entry not after the hint in index and term. What
-// the follower is known to hold bounds it from below.
+// lookBack finds where to probe next, from the follower's hint: our last entry not after the hint in index and
+// term. What the follower is known to hold bounds it from below.
 func (c *Core) lookBack(f *progress.Follower, m *wire.Message) error {
 	if m.Index == 0 {
 		return refuse(m, ErrMalformed, "refuses the beginning of the log")
@@ -177,14 +178,15 @@ func (c *Core) lookBack(f *progress.Follower, m *wire.Message) error {
 	return nil
 }
 
-// caughtUp reports whether learner f holds nearly everything, something of this term among it, and is alive (P14, F15, D44).
+// caughtUp reports whether learner f holds nearly everything, something of this term among it, and is alive
+// (P14, F15, D44).
 func (c *Core) caughtUp(f *progress.Follower) bool {
 	return f.Kind() == learner && f.State() == progress.Replicate && f.Match() >= c.lead.start &&
 		f.Match()+promotableDistance >= c.log.last() && f.Quiet() < c.cfg.ElectionTicks
 }
 
-// Unreachable says that messages to peer could not be sent. A leader then sends it no more than heartbeats until
-// it is heard again, and starts over with a probe.
+// Unreachable says that messages to peer could not be sent. A leader then sends it no more than heartbeats
+// until it is heard again, and starts over with a probe.
 func (c *Core) Unreachable(peer wire.NodeID) {
 	if f := c.lead.follower(peer); f != nil {
 		f.Lost()

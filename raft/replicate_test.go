@@ -65,8 +65,8 @@ func TestConflictTruncates(t *testing.T) {
 	}
 }
 
-// Hostile leader: it takes back what it sent in the same term, while that is on its way to the disk. What was about to be
-// said of it is not said.
+// Hostile leader: it takes back what it sent in the same term, while that is on its way to the disk. What was
+// about to be said of it is not said.
 func TestAcknowledgementOfWhatIsGoneIsDropped(t *testing.T) {
 	b := newBench(t, 1, 2, 3).follow(2, 2)
 	b.append(2, 0, 0, 0, entry(1, 1), entry(2, 1), entry(3, 1)).take()
@@ -114,8 +114,8 @@ func TestNothingIsSentTwice(t *testing.T) {
 	}
 }
 
-// P2: a leader's appends leave before its own write is durable; followers alone may commit, and the entry is applied
-// here when it is on disk here.
+// P2: a leader's appends leave before its own write is durable; followers alone may commit, and the entry is
+// applied here when it is on disk here.
 func TestLeaderWithASlowDisk(t *testing.T) {
 	b := newBench(t, 1, 2, 3).rule()
 	i := b.propose("x")
@@ -239,8 +239,8 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// P15 in the core: who needs what is compacted away is named for a snapshot, sent nothing, named again each election timeout, and
-// goes on from where the snapshot put it.
+// P15 in the core: who needs what is compacted away is named for a snapshot, sent nothing, named again each
+// election timeout, and goes on from where the snapshot put it.
 func TestNeedSnapshot(t *testing.T) {
 	b := newBench(t, 1, 2, 3).rule()
 	for range 20 {

@@ -15,8 +15,8 @@ type Status struct {
 	Vote wire.NodeID
 	// Leader is NoNode when unknown.
 	Leader wire.NodeID
-	// Commit is the highest index known to be committed, Handed the highest handed out in Ready.Committed,
-	// Applied the highest that came back through Applied.
+	// Commit is the highest index known to be committed, Handed the highest handed out in Ready.Committed, Applied
+	// the highest that came back through Applied.
 	Commit  wire.Index
 	Handed  wire.Index
 	Applied wire.Index

@@ -8,8 +8,8 @@ import (
 // handler deals with a message of the core's own term.
 type handler func(*Core, wire.Message) error
 
-// handlers is who deals with what. A nil entry means that the message says nothing to that role: it is late,
-// or its sender is mistaken. Pre-votes are dealt with before terms are compared (stepPreVote).
+// handlers is who deals with what. A nil entry means that the message says nothing to that role: it is late, or
+// its sender is mistaken. Pre-votes are dealt with before terms are compared (stepPreVote).
 var handlers = [...][wire.MsgGroupRefused + 1]handler{
 	Follower: {
 		wire.MsgVote:           (*Core).giveVote,
@@ -43,9 +43,9 @@ var handlers = [...][wire.MsgGroupRefused + 1]handler{
 	},
 }
 
-// Step takes in a message of a peer. Messages that are late or of no use are ignored. A *MessageError says that the message is
-// not for this core, contradicts itself, or proves that a second leader exists; it has had no effect then. Any
-// other error is the core's end (Err). No message makes it panic.
+// Step takes in a message of a peer. Messages that are late or of no use are ignored. A *MessageError says that
+// the message is not for this core, contradicts itself, or proves that a second leader exists; it has had no
+// effect then. Any other error is the core's end (Err). No message makes it panic.
 func (c *Core) Step(m wire.Message) error {
 	if c.err != nil {
 		return c.err
@@ -133,10 +133,10 @@ func (c *Core) stepHigher(m wire.Message) error {
 	return nil
 }
 
-// stepLower deals with a message of a lower term. Replies are late and say nothing (F5, F6). Whoever asks
-// is told our term: an old leader steps down by it, a stale candidate catches up. It may be leader or candidate of our
-// term when the notice arrives, so the notice says nothing besides that would be wrong then: not to a leader that we
-// refuse an append, not to a candidate that we refuse a vote.
+// stepLower deals with a message of a lower term. Replies are late and say nothing (F5, F6). Whoever asks is
+// told our term: an old leader steps down by it, a stale candidate catches up. It may be leader or candidate of
+// our term when the notice arrives, so the notice says nothing besides that would be wrong then: not to a
+// leader that we refuse an append, not to a candidate that we refuse a vote.
 func (c *Core) stepLower(m wire.Message) error {
 	assert.That(m.Term < c.term, "I16: not a lower term")
 	switch m.Type {
@@ -150,8 +150,8 @@ func (c *Core) stepLower(m wire.Message) error {
 	return nil
 }
 
-// inLease reports whether this node knows a leader that is alive: itself, or one heard within the
-// shortest election timeout.
+// inLease reports whether this node knows a leader that is alive: itself, or one heard within the shortest
+// election timeout.
 func (c *Core) inLease() bool {
 	return c.role == Leader || (c.leader != wire.NoNode && c.elapsed < c.cfg.ElectionTicks)
 }

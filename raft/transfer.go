@@ -14,10 +14,10 @@ type transfer struct {
 	ordered bool
 }
 
-// TransferTo hands leadership to a voter: once it holds the whole log it is told to campaign at once. Until it has, or
-// an election timeout has passed, proposals are refused with CodeNoLeader. Refusals are those of Propose;
-// CodeBadRequest if to is no voter; CodeUnreachable if it was not heard within an election timeout. To the
-// leader itself it is a success.
+// TransferTo hands leadership to a voter: once it holds the whole log it is told to campaign at once. Until it
+// has, or an election timeout has passed, proposals are refused with CodeNoLeader. Refusals are those of
+// Propose; CodeBadRequest if to is no voter; CodeUnreachable if it was not heard within an election timeout. To
+// the leader itself it is a success.
 func (c *Core) TransferTo(to wire.NodeID) error {
 	if c.err == nil && c.role == Leader && to == c.self {
 		return nil

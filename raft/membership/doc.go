@@ -1,5 +1,5 @@
-// Package membership is the law of configurations: which memberships are well formed, and what a change makes of
-// one.
+// Package membership is the law of configurations: which memberships are well formed, and what a change makes
+// of one.
 //
 // It hides nothing but rules, all pure functions: one node at a time (thesis section 4.1), so that the
 // majorities before and after a change always meet; the last voter stays; a voter is never turned into a

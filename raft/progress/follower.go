@@ -106,9 +106,9 @@ func (f *Follower) Room() int {
 	return 0
 }
 
-// Sent says that an append with entries up to last was sent, of so many bytes, with the commit index told. last is
-// Next()-1 for an append without entries. In state Replicate Next moves on without waiting for the
-// answer, so that no entry is sent twice (F22).
+// Sent says that an append with entries up to last was sent, of so many bytes, with the commit index told. last
+// is Next()-1 for an append without entries. In state Replicate Next moves on without waiting for the answer,
+// so that no entry is sent twice (F22).
 func (f *Follower) Sent(last wire.Index, bytes int, told wire.Index) {
 	assert.That(f.state != Snapshot && last+1 >= f.next, "I10: sent what was sent before")
 	f.told = max(f.told, told)
@@ -142,9 +142,9 @@ func (f *Follower) Acked(i wire.Index) bool {
 	return news
 }
 
-// Refused says that the follower does not hold the entry at prev, and that candidate is the highest index at which
-// the logs may agree. It reports whether that was about something still out; then the next append
-// probes after candidate.
+// Refused says that the follower does not hold the entry at prev, and that candidate is the highest index at
+// which the logs may agree. It reports whether that was about something still out; then the next append probes
+// after candidate.
 func (f *Follower) Refused(prev, candidate wire.Index) bool {
 	if f.state == Snapshot || prev <= f.match || prev >= f.next {
 		return false // late: since then more was acknowledged, or Next moved back
@@ -158,8 +158,9 @@ func (f *Follower) Refused(prev, candidate wire.Index) bool {
 }
 
 // Lost says that sends to it failed: what was in flight is gone. The next append is a probe, sent once the
-// follower has been heard again, so that a dead one costs nothing but heartbeats (P6). A probe that was
-// lost is repeated where it was: Match says nothing yet, and going back to it could ask for a snapshot that nobody needs.
+// follower has been heard again, so that a dead one costs nothing but heartbeats (P6). A probe that was lost is
+// repeated where it was: Match says nothing yet, and going back to it could ask for a snapshot that nobody
+// needs.
 func (f *Follower) Lost() {
 	switch f.state {
 	case Snapshot:
@@ -180,8 +181,8 @@ func (f *Follower) Restored(i wire.Index) {
 	f.next = max(f.match, i) + 1
 }
 
-// Alive says that a heartbeat reply came. It reports whether appends may have been lost: there are some in flight
-// and none was acknowledged since the last heartbeat reply. Then the caller sends an empty append, whose
+// Alive says that a heartbeat reply came. It reports whether appends may have been lost: there are some in
+// flight and none was acknowledged since the last heartbeat reply. Then the caller sends an empty append, whose
 // answer tells (D22).
 func (f *Follower) Alive() (stalled bool) {
 	f.waiting, f.again = false, f.again || f.waiting

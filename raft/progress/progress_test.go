@@ -120,8 +120,8 @@ func TestStallIsFound(t *testing.T) {
 	}
 }
 
-// P6: a follower that cannot be reached gets no appends until it is heard; then one probe, without what
-// may still be on its way.
+// P6: a follower that cannot be reached gets no appends until it is heard; then one probe, without what may
+// still be on its way.
 func TestLost(t *testing.T) {
 	f := progress.New(2, progress.Voter, 5, limits)
 	f.Lost()
@@ -140,8 +140,8 @@ func TestLost(t *testing.T) {
 	check(t, &f, progress.Probe, 4, 5, 0, 0)
 }
 
-// Random walks of a leader and a follower that lies about nothing: Match never falls, stays below Next, and
-// the window's sum is what is in it. The assertions of the package watch.
+// Random walks of a leader and a follower that lies about nothing: Match never falls, stays below Next, and the
+// window's sum is what is in it. The assertions of the package watch.
 func TestWalk(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
 	for range 200 {

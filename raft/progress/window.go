@@ -29,8 +29,8 @@ func (w *Window) Messages() int { return w.count }
 // Bytes returns the bytes of the entries in flight.
 func (w *Window) Bytes() int { return w.bytes }
 
-// Room returns how many bytes the next append may have; 0 when the window is full. An empty window has room
-// for one append of any size, or a large entry could never be sent (F23).
+// Room returns how many bytes the next append may have; 0 when the window is full. An empty window has room for
+// one append of any size, or a large entry could never be sent (F23).
 func (w *Window) Room() int {
 	if w.count == 0 {
 		return max(w.maxBytes, 1)

@@ -2,11 +2,12 @@ package quorum
 
 import "slices"
 
-// Size returns how many of n voters are a majority: more than half (thesis section 3.3). Of no voters it is 1, which nobody reaches.
+// Size returns how many of n voters are a majority: more than half (thesis section 3.3). Of no voters it is 1,
+// which nobody reaches.
 func Size(n int) int { return n/2 + 1 }
 
-// Reached returns the highest mark that a majority of the voters has reached, given every voter's mark; 0 without
-// voters. It reorders marks and allocates nothing.
+// Reached returns the highest mark that a majority of the voters has reached, given every voter's mark; 0
+// without voters. It reorders marks and allocates nothing.
 func Reached[M ~uint64](marks []M) M {
 	if len(marks) == 0 {
 		return 0

@@ -22,8 +22,8 @@ const (
 // String returns the verdict's name.
 func (v Verdict) String() string { return [...]string{"open", "won", "lost"}[v] }
 
-// Tally collects the answers of one vote. The first answer of a node counts, whatever comes later. Answers of nodes
-// that are no voters may be recorded and never count (F5). The zero value is an empty tally.
+// Tally collects the answers of one vote. The first answer of a node counts, whatever comes later. Answers of
+// nodes that are no voters may be recorded and never count (F5). The zero value is an empty tally.
 type Tally struct {
 	granted, refused []wire.NodeID
 }

@@ -13,7 +13,8 @@ type group struct {
 	id      wire.GroupID
 	e       *Engine
 	w       *worker
-	machine StateMachine // called by the applier that runs the group
+	machine StateMachine               // called by the applier that runs the group
+	vet     func(command []byte) error // nil takes all
 
 	// Owned by the worker.
 	core        *raft.Core
@@ -68,7 +69,7 @@ func (e *Engine) newGroup(cfg GroupConfig) (*group, error) {
 	if !ok {
 		return nil, &wire.Error{Code: wire.CodeUnknownGroup, Group: cfg.ID, Detail: "the log store does not hold it"}
 	}
-	g := &group{id: cfg.ID, e: e, w: e.workerOf(cfg.ID), machine: cfg.Machine, handed: cfg.Applied}
+	g := &group{id: cfg.ID, e: e, w: e.workerOf(cfg.ID), machine: cfg.Machine, vet: cfg.Vet, handed: cfg.Applied}
 	seed := mix(e.cfg.Seed, uint64(cfg.ID), uint64(e.cfg.Self))
 	g.reads.next = seed
 	g.appliedTerm, _ = e.cfg.Log.Term(cfg.ID, cfg.Applied) // unknown is as good as none

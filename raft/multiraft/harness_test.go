@@ -348,6 +348,7 @@ type cluster struct {
 	config   func(*Config)
 	machines func(wire.NodeID, wire.GroupID) StateMachine
 	starts   uint64
+	vet      func(command []byte) error
 }
 
 type node struct {
@@ -425,7 +426,7 @@ func (c *cluster) prepare(id wire.NodeID) *node {
 				m = own
 			}
 		}
-		if err := e.AddGroup(GroupConfig{ID: g, Machine: m}); err != nil {
+		if err := e.AddGroup(GroupConfig{ID: g, Machine: m, Vet: c.vet}); err != nil {
 			c.t.Fatal(err)
 		}
 	}

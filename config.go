@@ -54,6 +54,10 @@ type Config struct {
 
 	// NewMachine makes the state machine of a data group. Required.
 	NewMachine func(GroupID) StateMachine
+	// Vet, when not nil, judges each command of a data group before it is proposed; its error refuses the command. A
+	// machine that fails on what it cannot read wants one: in the log, one bad command takes the group out of
+	// service on every node. Called by any goroutine.
+	Vet func(command []byte) error
 	// ClientConn takes over connections that speak the client protocol, in a goroutine of their own; nil refuses them.
 	ClientConn func(*quic.Conn)
 	// Logger gets the node's events; default none. For its metrics, see package metrics.

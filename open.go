@@ -138,9 +138,9 @@ func (h *Host) openEngine(ctx context.Context) (err error) {
 		return err
 	}
 	for _, g := range h.store.Groups() {
-		c := multiraft.GroupConfig{ID: g.Group, Machine: h.meta, Applied: h.catalog.View().Applied}
+		c := multiraft.GroupConfig{ID: g.Group, Machine: h.meta, Applied: h.catalog.View().Applied, Vet: vetChange}
 		if g.Group != wire.MetadataGroup {
-			c.Machine, c.Applied = h.cfg.NewMachine(g.Group), 0
+			c.Machine, c.Applied, c.Vet = h.cfg.NewMachine(g.Group), 0, h.cfg.Vet
 		}
 		if err := h.engine.AddGroup(c); err != nil {
 			return errors.Join(fmt.Errorf("add group %d: %w", g.Group, err), h.engine.Close(ctx))

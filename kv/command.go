@@ -94,6 +94,13 @@ func appendWrite(dst []byte, c *Command) []byte {
 	return wire.AppendBytes(dst, c.Key)
 }
 
+// Vet returns an error for a command that Apply could not read. In a group's log, such a command would take
+// the group out of service on every node (F17), so it is refused before it is proposed.
+func Vet(command []byte) error {
+	_, err := DecodeCommand(command)
+	return err
+}
+
 // DecodeCommand reads one command; Key and Value alias b. Sizes are not checked here: a key over its limit
 // is a command that fails, not one that cannot be read. Errors are *wire.DecodeError.
 func DecodeCommand(b []byte) (Command, error) {

@@ -56,6 +56,7 @@ func (n *node) open(ctx context.Context, o serveOptions, log *slog.Logger) error
 	c := o.node
 	c.HTTPAddr, c.Logger = n.http.addr(), log
 	c.NewMachine = func(flotilla.GroupID) flotilla.StateMachine { return kv.New() }
+	c.Vet = kv.Vet
 	c.ClientConn = func(conn *quic.Conn) {
 		if s := clients.Load(); s != nil {
 			s.ServeClientConn(conn)

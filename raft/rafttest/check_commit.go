@@ -64,8 +64,8 @@ func (*CommitQuorum) Observe(m *Model, e *Event) error {
 		}
 	}
 	if n < majority(len(e.Membership.Voters)) {
-		return fmt.Errorf("leader %s of term %d commits %d with %s on disk among voters %v",
-			e.Node, r.Now.Term, r.Now.Commit, plural(n, "copy"), e.Membership.Voters)
+		return fmt.Errorf("leader %s of term %d commits %d, which is on %s of voters %v",
+			e.Node, r.Now.Term, r.Now.Commit, plural(n, "disk"), e.Membership.Voters)
 	}
 	return nil
 }

@@ -180,10 +180,10 @@ func TestCheckersBite(t *testing.T) {
 			history(all, durable(1, wire.LogUpdate{SetHardState: true, HardState: wire.HardState{Commit: 3}}), crash(1), start(1)), "has 3 on disk"},
 		{"commit with one copy on disk", &CommitQuorum{}, // D1
 			history(all, elected(1, 1), stored(1, entries(1, 1)), stored(2, entries(1, 1)), state(1, raft.Leader, 1, 1)),
-			history(all, elected(1, 1), stored(1, entries(1, 1)), writes(2, entries(1, 1)), state(1, raft.Leader, 1, 1)), "with 1 copy on disk"},
+			history(all, elected(1, 1), stored(1, entries(1, 1)), writes(2, entries(1, 1)), state(1, raft.Leader, 1, 1)), "on 1 disk of voters"},
 		{"commit with a learner's copy", &CommitQuorum{}, // P14
 			history(all, elected(1, 1), stored(1, entries(1, 1)), stored(2, entries(1, 1)), state(1, raft.Leader, 1, 1)),
-			history(all, elected(1, 1), stored(1, entries(1, 1)), stored(4, entries(1, 1)), state(1, raft.Leader, 1, 1)), "with 1 copy on disk"},
+			history(all, elected(1, 1), stored(1, entries(1, 1)), stored(4, entries(1, 1)), state(1, raft.Leader, 1, 1)), "on 1 disk of voters"},
 		{"commit of an earlier term by counting", &CommitTerm{},
 			history(all, stored(1, entries(1, 1)), elected(1, 2), stored(1, entries(2, 2)), state(1, raft.Leader, 2, 2)),
 			history(all, stored(1, entries(1, 1)), elected(1, 2), state(1, raft.Leader, 2, 1)), "entry 1 of term 1 by counting"},

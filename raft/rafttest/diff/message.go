@@ -134,7 +134,8 @@ func fromOurs(m *wire.Message) message {
 // toOurs is what our core is given for a message. context is that of a read, commit the sender's commit index.
 func (a *message) toOurs(context uint64, commit wire.Index) wire.Message {
 	m := wire.Message{
-		Type: a.typ, From: a.from, To: a.to, Term: a.term, Index: a.index, LogTerm: a.logTerm, Commit: a.commit,
+		Group: group,
+		Type:  a.typ, From: a.from, To: a.to, Term: a.term, Index: a.index, LogTerm: a.logTerm, Commit: a.commit,
 		Hint: a.hint, HintTerm: a.hintTerm, Reject: a.reject, Entries: a.entries, Context: context,
 	}
 	switch a.typ {

@@ -34,7 +34,7 @@ func newOurs(id wire.NodeID, birth wire.Membership, seed uint64) (*ours, error) 
 func (o *ours) start() error {
 	o.seed++
 	core, err := raft.New(raft.Config{
-		Group: 1, Self: o.id, ElectionTicks: electionTicks, HeartbeatTicks: 1, Seed: o.seed,
+		Group: group, Self: o.id, ElectionTicks: electionTicks, HeartbeatTicks: 1, Seed: o.seed,
 		Log: o, HardState: o.hard, Membership: o.membership, Applied: o.applied,
 	})
 	o.core = core

@@ -11,6 +11,9 @@ import (
 // maxNodes is the largest cluster of a schedule.
 const maxNodes = 5
 
+// group is the only one of a schedule.
+const group wire.GroupID = 1
+
 // electionTicks is the base election timeout of all nodes; heartbeats go out every tick, so that the two sides' ways of
 // counting to the next one are the same.
 const electionTicks = 10

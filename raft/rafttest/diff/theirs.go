@@ -193,9 +193,11 @@ func (t *theirs) sync(stamp int, out *output) {
 		}
 		if len(w.entries) > 0 {
 			t.durable = put(t.durable, w.entries)
-			// A new array: what the reference was handed of the old one must not change under it.
 			keep := int(w.entries[0].Index) - 1
-			t.disk = append(t.disk[:keep:min(keep, cap(t.disk))], w.message.GetEntries()...)
+			if keep < len(t.disk) {
+				t.disk = t.disk[:keep:keep] // a new array: what was handed out of the old one must not change
+			}
+			t.disk = append(t.disk, w.message.GetEntries()...)
 		}
 		for _, m := range w.held {
 			t.say(m, out)

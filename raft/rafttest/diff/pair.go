@@ -1,0 +1,178 @@
+package main
+
+import (
+	"flotilla/raft"
+	"flotilla/raft/wire"
+)
+
+// pair is one node: a core of ours and a RawNode of the reference.
+type pair struct {
+	id     wire.NodeID
+	ours   *ours
+	theirs *theirs
+	alive  bool
+	life   int
+
+	now, before state        // our state after and before the present step
+	owed        [2][]promise // by side: said by this side, and not (yet) by the other one
+	out         [2]output
+
+	// verified is what the harness believes of the core's mark of the same name: the log equals the present leader's up to here.
+	verified wire.Index
+	rounds   map[wire.Term][]mark  // of this node's leaderships
+	reads    map[uint64]uint64     // our number of a forwarded read -> its number in the schedule
+	numbers  map[uint64]uint64     // the other way
+	asked    map[uint64]*read      // reads asked here in this life
+	heard    [maxNodes + 1]int     // ticks since a leader heard a peer in its term
+	acked    ackMark               // the last acknowledgement of ours
+	noticed  [maxNodes + 1]notices // by node, stale requests for our vote to be answered
+	early    map[uint64]departure  // forwarded reads that ours answered before the reference
+	waiting  int                   // ticks since something waits for the disk
+	stepped  int                   // number of the present step
+	begun    int                   // step in which our latest read round began
+}
+
+// ackMark is the highest acknowledgement that our side has said to a leader.
+type ackMark struct {
+	to    wire.NodeID
+	term  wire.Term
+	index wire.Index
+}
+
+// notices are stale requests for votes that are to be answered with a term.
+type notices struct {
+	term  wire.Term
+	count int
+}
+
+// promise is a message that only one side has said yet.
+type promise struct {
+	message
+	stamp int
+}
+
+// mark pairs the two sides' numbers of read rounds: our round, and the reference's position at the end of the step
+// in which it began.
+type mark struct{ round, position uint64 }
+
+// read is one read of the schedule at the node that asked.
+type read struct {
+	floor         wire.Index // highest commit index anywhere when it was asked for
+	soleVoter     bool       // somewhere on its way it may have met a leader that is the only voter
+	done, refused bool       // by ours
+	index         wire.Index
+	theirsDone    bool
+	theirsIndex   wire.Index
+}
+
+// The sides.
+const (
+	sideOurs   = 0
+	sideTheirs = 1
+)
+
+var sideNames = [...]string{"ours", "reference"}
+
+func newPair(id wire.NodeID, birth wire.Membership, seed uint64) (*pair, error) {
+	o, err := newOurs(id, birth, seed)
+	if err != nil {
+		return nil, err
+	}
+	t, err := newTheirs(id, birth)
+	if err != nil {
+		return nil, err
+	}
+	p := &pair{
+		id: id, ours: o, theirs: t, alive: true,
+		rounds: map[wire.Term][]mark{}, reads: map[uint64]uint64{}, numbers: map[uint64]uint64{}, // late messages outlive a life
+	}
+	p.forget()
+	p.now = o.state()
+	return p, nil
+}
+
+// forget is what a new life begins with.
+func (p *pair) forget() {
+	p.owed = [2][]promise{}
+	p.asked, p.early = map[uint64]*read{}, map[uint64]departure{}
+	p.waiting = 0
+	p.verified = 0
+	p.acked = ackMark{}
+}
+
+func (p *pair) pending() bool { return len(p.ours.pending) > 0 || len(p.theirs.pending) > 0 }
+
+// stamps returns the step of the k-th oldest write that is on its way, the newest's if there are fewer.
+func (p *pair) stamp(k int) int {
+	last := 0
+	for i := range max(len(p.ours.pending), len(p.theirs.pending)) {
+		if i < len(p.ours.pending) {
+			last = max(last, p.ours.pending[i].stamp)
+		}
+		if i < len(p.theirs.pending) {
+			last = max(last, p.theirs.pending[i].stamp)
+		}
+		if i == k {
+			break
+		}
+	}
+	return last
+}
+
+// markRounds remembers what the heartbeats of this step say about rounds, then gives each the other side's number.
+func (p *pair) markRounds() {
+	for side := range p.out {
+		for i := range p.out[side].messages {
+			if m := &p.out[side].messages[i]; m.typ == wire.MsgHeartbeat {
+				p.markRound(m.term, m)
+			}
+		}
+	}
+}
+
+// markRound takes in one heartbeat. Ours come first: the reference's position in the same step belongs to our round.
+func (p *pair) markRound(term wire.Term, m *message) {
+	list := p.rounds[term]
+	last := mark{}
+	if n := len(list); n > 0 {
+		last = list[n-1]
+	}
+	switch {
+	case m.round > last.round:
+		p.rounds[term] = append(list, mark{m.round, last.position})
+		p.begun = p.stepped
+	case m.position > last.position && p.begun == p.stepped && len(list) > 0:
+		list[len(list)-1].position = m.position
+	case m.position > last.position:
+		p.rounds[term] = append(list, mark{last.round, m.position})
+	}
+}
+
+// position translates our round of a leadership of p.
+func (p *pair) position(term wire.Term, round uint64) uint64 {
+	for _, m := range p.rounds[term] {
+		if m.round == round {
+			return m.position
+		}
+	}
+	return 0
+}
+
+// round translates the reference's position.
+func (p *pair) round(term wire.Term, position uint64) uint64 {
+	if position == 0 {
+		return 0
+	}
+	for _, m := range p.rounds[term] {
+		if m.position >= position {
+			return m.round
+		}
+	}
+	return 0
+}
+
+// soleVoter reports whether the node's membership has one voter.
+func soleVoter(s *state) bool { return s.voters&(s.voters-1) == 0 }
+
+// leads reports whether s is a leader's.
+func leads(s *state) bool { return s.role == raft.Leader }

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"flotilla/raft"
+	"flotilla/raft/wire"
+)
+
+// deliver gives message m to both halves of its receiver.
+func (w *world) deliver(f flight) {
+	p := w.nodes[f.to]
+	if !p.alive {
+		return
+	}
+	w.scripted = "deliver " + typeNames[f.typ]
+	if w.trace != nil {
+		w.scripted = "deliver " + f.String()
+		w.tracef("%5d %s\n", w.steps, w.scripted)
+	}
+	m := &f.message
+	w.act(p, &cause{kind: doDeliver, m: m}, func() {
+		if m.advice {
+			w.note(depCommitAdvice)
+		}
+		if m.typ == wire.MsgVote && m.term < p.now.term {
+			p.dueNotice(m.from)
+		}
+		if p.now.role == raft.Leader && m.term == p.now.term && (m.typ == wire.MsgAppendReply || m.typ == wire.MsgHeartbeatReply) {
+			p.heard[m.from] = 0
+		}
+		p.ours.step(m.toOurs(w.context(m), f.commit))
+		w.deliverTheirs(p, m)
+	})
+}
+
+// context is our number of a forwarded read.
+func (w *world) context(m *message) uint64 {
+	switch m.typ {
+	case wire.MsgReadIndex:
+		return w.nodes[m.from].numbers[m.read]
+	case wire.MsgReadIndexReply:
+		return w.nodes[m.to].numbers[m.read]
+	}
+	return 0
+}
+
+// deliverTheirs gives the reference m as it has to read it, so that the departures have no consequences.
+func (w *world) deliverTheirs(p *pair, m *message) {
+	s := &p.now
+	switch {
+	case m.typ == wire.MsgTimeoutNow && m.term >= s.term && (s.lead != m.from || m.term > s.term):
+		w.note(depOrderOfNobody)
+		return
+	case m.typ == wire.MsgPreVoteReply && !m.reject && m.term != s.term+1:
+		w.note(depStalePreVote)
+		return
+	case m.typ == wire.MsgReadIndex && (s.role != raft.Leader || m.term != s.term):
+		w.note(depReadNotLeader)
+		return
+	case m.typ == wire.MsgAppend && m.term >= s.term && m.index < s.commit && m.index+wire.Index(len(m.entries)) > s.commit:
+		w.note(depAppendBeyondCommit)
+		cut := *m
+		cut.index, cut.logTerm = s.commit, termAt(p.theirs.log, s.commit)
+		cut.entries = m.entries[s.commit-m.index:]
+		p.theirs.step(cut.toTheirs())
+		return
+	case m.typ == wire.MsgHeartbeat && m.term >= s.term:
+		cut := *m
+		cut.commit = w.heartbeatCommit(p, m)
+		p.theirs.step(cut.toTheirs())
+		return
+	}
+	p.theirs.step(m.toTheirs())
+}
+
+// heartbeatCommit is what a heartbeat may move the commit index to: what is known to equal the leader's log.
+func (w *world) heartbeatCommit(p *pair, m *message) wire.Index {
+	s, verified := &p.now, p.verified
+	if m.term > s.term || s.lead != m.from {
+		verified = s.commit
+	}
+	want := max(s.commit, min(m.commit, verified))
+	if got := p.ours.core.Status().Commit; got != want {
+		w.failf(p, "commit index %d after a heartbeat, %d is right: the log was compared up to %d", got, want, verified)
+	}
+	if want < m.commit {
+		w.note(depHeartbeatCommit)
+	}
+	return min(want, m.commit)
+}
+
+// tick lets one tick pass for p.
+func (w *world) tick(p *pair) {
+	if !p.alive {
+		return
+	}
+	if p.waiting++; p.pending() && p.waiting > electionTicks/2 {
+		w.sync(p, -1)
+	}
+	if !p.pending() {
+		p.waiting = 0
+	}
+	w.scripted = "tick"
+	if w.trace != nil {
+		w.scripted = fmt.Sprintf("tick %d", p.id)
+		w.tracef("%5d %s\n", w.steps, w.scripted)
+	}
+	for n := range p.heard {
+		p.heard[n]++
+	}
+	w.act(p, &cause{kind: doTick}, func() {
+		p.ours.core.Tick()
+		p.theirs.node.Tick()
+	})
+}
+
+// campaign lets p stand. Whose disk is busy may apply a change at another moment than the other half.
+func (w *world) campaign(p *pair) {
+	w.sync(p, -1)
+	w.say("campaign %d", p.id)
+	w.act(p, &cause{kind: doCampaign}, func() {
+		p.ours.core.Campaign()
+		_ = p.theirs.node.Campaign()
+	})
+}
+
+func (w *world) say(format string, args ...any) {
+	w.scripted = fmt.Sprintf(format, args...)
+	w.tracef("%5d %s\n", w.steps, w.scripted)
+}
+
+// propose asks p to append data that nobody proposed before.
+func (w *world) propose(p *pair) {
+	w.data++
+	data := binary.BigEndian.AppendUint32(make([]byte, 0, 4), uint32(w.data))
+	w.say("propose %x to %d", data, p.id)
+	w.act(p, &cause{kind: doPropose}, func() {
+		_, _, err := p.ours.core.Propose(data)
+		theirErr := p.theirs.node.Propose(data)
+		if (err == nil) != (theirErr == nil) {
+			w.failf(p, "proposal: ours %v, reference %v", err, theirErr)
+		}
+	})
+}
+
+// change asks p to change the membership. The reference is asked only for what ours takes.
+func (w *world) change(p *pair, ch wire.Change) {
+	w.sync(p, -1)
+	w.say("change kind %d node %d, asked of %d", ch.Kind, ch.Node, p.id)
+	w.act(p, &cause{kind: doChange}, func() {
+		if _, _, err := p.ours.core.ProposeChange(ch); err != nil {
+			w.note(depChangeRefused)
+			return
+		}
+		if err := p.theirs.node.ProposeConfChange(changeToTheirs(ch)); err != nil {
+			w.failf(p, "ours takes a change, the reference says %v", err)
+		}
+	})
+}
+
+// transfer asks p to hand leadership over.
+func (w *world) transfer(p *pair, to wire.NodeID) {
+	w.say("transfer from %d to %d", p.id, to)
+	w.act(p, &cause{kind: doTransfer}, func() {
+		if err := p.ours.core.TransferTo(to); err != nil || to == p.id {
+			w.note(depTransferRefused)
+			return
+		}
+		if p.now.role == raft.Leader {
+			p.theirs.node.TransferLeader(uint64(to))
+		}
+	})
+}
+
+// readIndex asks p for a read index.
+func (w *world) readIndex(p *pair) {
+	w.sync(p, -1)
+	w.reads++
+	id := w.reads
+	w.say("read %d at %d", id, p.id)
+	p.asked[id] = &read{floor: w.top}
+	w.act(p, &cause{kind: doRead, read: id}, func() {
+		p.ours.core.ReadIndex(id)
+		p.theirs.node.ReadIndex(readContext(id))
+	})
+}
+
+// unreachable tells p that messages to peer could not be sent.
+func (w *world) unreachable(p *pair, peer wire.NodeID) {
+	w.say("%d cannot reach %d", p.id, peer)
+	w.act(p, &cause{kind: doUnreachable}, func() {
+		p.ours.core.Unreachable(peer)
+		if p.now.role == raft.Leader {
+			p.theirs.node.ReportUnreachable(uint64(peer))
+		}
+	})
+}
+
+// alignState brings the reference in line where ours departs from it on purpose and a state follows from that.
+func (w *world) alignState(p *pair, c *cause) {
+	was := &p.before
+	theirs := p.theirs.state()
+	switch {
+	case c.kind == doTick && leads(was) && !leads(&p.now) && leads(&theirs):
+		w.alignQuorumClock(p)
+	case p.now.role == raft.Follower && theirs.role == raft.PreCandidate && c.kind == doDeliver && c.m.typ == wire.MsgVote &&
+		p.now.vote == c.m.from && p.now.term == theirs.term:
+		w.note(depPreCandidateYields)
+		for _, n := range p.now.voters.list() {
+			if n != p.id && p.theirs.state().role == raft.PreCandidate {
+				p.theirs.step(&pb.Message{Type: pb.MsgPreVoteResp.Enum(), From: new(uint64(n)), To: new(uint64(p.id)),
+					Term: new(uint64(theirs.term)), Reject: new(true)})
+			}
+		}
+	case leads(was) && was.transferee != 0 && p.now.transferee == 0 && theirs.transferee == was.transferee && c.kind == doDeliver && c.m.reject:
+		w.note(depTransferDeclined)
+		p.theirs.node.TransferLeader(uint64(p.id))
+	default:
+		return
+	}
+	p.theirs.drain(w.steps, &p.out[sideTheirs])
+}
+
+// alignQuorumClock makes the reference step down as ours did, if ours was right.
+func (w *world) alignQuorumClock(p *pair) {
+	heard := 0
+	for _, n := range p.before.voters.list() {
+		if n == p.id || p.heard[n] < electionTicks {
+			heard++
+		}
+	}
+	voters := len(p.before.voters.list())
+	if 2*heard > voters {
+		w.failf(p, "steps down although %d of %d voters were heard within an election timeout", heard, voters)
+		return
+	}
+	w.note(depQuorumClock)
+	local := ^uint64(0) // the name of the reference's own append thread, which may send local messages
+	for range 2 {
+		p.theirs.step(&pb.Message{Type: pb.MsgCheckQuorum.Enum(), From: new(local)})
+	}
+}

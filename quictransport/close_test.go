@@ -169,7 +169,11 @@ func TestCloseEndsClients(t *testing.T) {
 	simulated(t, func(t *testing.T, w *world) {
 		left := make(chan struct{})
 		a := w.node(1, func(c *Config) {
-			c.ClientConn = func(qc *quic.Conn) { <-qc.Context().Done(); close(left) }
+			c.ClientConn = func(qc *quic.Conn) {
+				<-qc.Context().Done()
+				after(50 * time.Millisecond)
+				close(left)
+			}
 		})
 		qc, err := w.raw(9).dial(a, w.credentials(9).DialNode(pki.ClientProtocol, 1))
 		if err != nil {

@@ -153,6 +153,26 @@ func TestOneWayCut(t *testing.T) {
 	}
 }
 
+// After a pause of the whole process it is not the peers that were silent: nothing is closed.
+func TestPausedProcessBlamesNobody(t *testing.T) {
+	simulated(t, func(t *testing.T, w *world) {
+		a, b := w.node(1, nil), w.node(2, nil)
+		meet(t, a, b)
+		after(time.Second)
+		// As a process finds itself after SIGSTOP: its last tick and all it heard lie ten seconds back.
+		past := a.coarse.Load() - int64(10*time.Second)
+		a.Transport.mu.Lock()
+		c := a.Transport.peers[2].conn
+		a.Transport.mu.Unlock()
+		a.coarse.Store(past)
+		c.lastHeard.Store(past)
+		after(time.Second)
+		if s := a.Stats(); s.Connected != 1 || len(s.Closed) != 0 {
+			t.Fatalf("%+v", s)
+		}
+	})
+}
+
 // Loss costs latency only: no connection is given up at 20 %.
 func TestLoss(t *testing.T) {
 	simulated(t, func(t *testing.T, w *world) {

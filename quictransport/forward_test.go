@@ -49,8 +49,7 @@ func TestManyEarlyErrors(t *testing.T) {
 // D68: a storm of cancelled requests, at the limit of those under way, blocks nobody and is heard by the handlers.
 func TestCancelStorm(t *testing.T) {
 	simulated(t, func(t *testing.T, w *world) {
-		few := func(c *Config) { c.Limits.Forwards = 64 }
-		a, b := w.node(1, few), w.node(2, few)
+		a, b := w.node(1, func(c *Config) { c.Limits.Forwards = 64 }), w.node(2, nil)
 		meet(t, a, b)
 		var cancelled atomic.Int64
 		b.rec.setServe(func(ctx context.Context, _ wire.NodeID, _ []byte) ([]byte, error) {
@@ -166,6 +165,37 @@ func TestForwardBodies(t *testing.T) {
 			if err != nil || !bytes.Equal(got, body) || (got == nil) != (body == nil) {
 				t.Errorf("%d bytes came back as %d (nil %v), %v", len(body), len(got), got == nil, err)
 			}
+		}
+	})
+}
+
+// The number of requests served for one peer is bounded, whatever it believes.
+func TestServingIsBounded(t *testing.T) {
+	simulated(t, func(t *testing.T, w *world) {
+		a, b := w.node(1, nil), w.node(2, func(c *Config) { c.Limits.Forwards = 3 })
+		meet(t, a, b)
+		var most, now atomic.Int64
+		b.rec.setServe(func(ctx context.Context, _ wire.NodeID, _ []byte) ([]byte, error) {
+			if n := now.Add(1); n > most.Load() {
+				most.Store(n)
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var overloaded atomic.Int64
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				if _, err := a.Forward(ctx, 2, nil); wire.CodeOf(err) == wire.CodeOverloaded {
+					overloaded.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if most.Load() != 3 || overloaded.Load() != 7 {
+			t.Fatalf("%d served at a time, %d refused; want 3 and 7", most.Load(), overloaded.Load())
 		}
 	})
 }

@@ -332,10 +332,17 @@ func TestConnectionCaps(t *testing.T) {
 			a.Transport.mu.Unlock()
 			standing.fail(ReasonSilence, "test")
 			b.rec.waitPeer(t, 1, wire.PeerDown)
+			a.Transport.mu.Lock()
+			a.Transport.peers[2].stop() // node 2 is to come by itself
+			a.Transport.mu.Unlock()
 			if err := b.SetPeer(1, a.addr); err != nil {
 				t.Fatal(err)
 			}
+			start := time.Now()
 			b.rec.waitPeer(t, 1, wire.PeerUp)
+			if took := time.Since(start); took > 2*time.Second { // its patience, not the end of the stuck handshakes
+				t.Errorf("a known peer waited %v", took)
+			}
 			after(6 * time.Second) // the dials end
 		})
 	})

@@ -1,6 +1,7 @@
 package quictransport
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -54,24 +55,57 @@ func TestSilentPeerNeverBlocksSend(t *testing.T) {
 	})
 }
 
-// P5: liveness does not queue behind bulk: with the append lanes full, a heartbeat takes its round trip.
+// P5: liveness does not queue behind bulk, nor share with it: with the append lanes full, the heartbeats of ten thousand
+// groups take what they take alone.
 func TestControlPassesBulk(t *testing.T) {
 	simulated(t, func(t *testing.T, w *world) {
 		a, b := w.node(1, nil), w.node(2, nil)
 		meet(t, a, b)
+		batch := make([]wire.Message, 10_000)
+		number := uint64(0)
+		control := func() time.Duration {
+			number++
+			for i := range batch {
+				batch[i] = wire.Message{Type: wire.MsgHeartbeat, Group: wire.GroupID(i), From: 1, To: 2, Term: 9, Context: number}
+			}
+			start := time.Now()
+			mustSend(t, a, 2, wire.LaneControl, batch)
+			b.rec.waitContext(t, 1, number)
+			return time.Since(start)
+		}
+		control() // the congestion window grows
+		alone := control()
 		for i := range uint64(7) {
 			mustSend(t, a, 2, wire.LaneAppend, appendOf(1, 2, wire.GroupID(i), 100+i, make([]byte, 1<<20)))
 		}
 		start := time.Now()
-		mustSend(t, a, 2, wire.LaneControl, heartbeat(1, 2, 1))
-		b.rec.waitContext(t, 1, 1)
-		control := time.Since(start)
+		loaded := control()
 		for i := range uint64(7) {
 			b.rec.waitContext(t, 1, 100+i)
 		}
 		bulk := time.Since(start)
-		if control > 10*time.Millisecond || bulk < 2*control {
-			t.Errorf("control took %v, bulk %v", control, bulk)
+		if loaded > alone*3/2+5*time.Millisecond || bulk < 2*loaded {
+			t.Errorf("control took %v alone and %v under bulk, which took %v", alone, loaded, bulk)
+		}
+		t.Logf("control %v alone, %v under bulk of %v", alone, loaded, bulk)
+	})
+}
+
+// The data of entries may be kept: later frames do not touch it.
+func TestEntriesMayBeKept(t *testing.T) {
+	simulated(t, func(t *testing.T, w *world) {
+		a, b := w.node(1, nil), w.node(2, nil)
+		meet(t, a, b)
+		for i := range uint64(20) {
+			mustSend(t, a, 2, wire.LaneAppend, appendOf(1, 2, 4, i+1, bytes.Repeat([]byte{byte(i + 1)}, 100)))
+			b.rec.waitContext(t, 1, i+1)
+		}
+		for _, g := range b.rec.got {
+			for _, m := range g.msgs {
+				if want := bytes.Repeat([]byte{byte(m.Context)}, 100); !bytes.Equal(m.Entries[0].Data, want) {
+					t.Fatalf("message %d now holds %v", m.Context, m.Entries[0].Data[:4])
+				}
+			}
 		}
 	})
 }

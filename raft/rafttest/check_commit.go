@@ -9,8 +9,8 @@ import (
 // TermMonotonic: a replica's term never goes back within a life, nor below what its disk holds.
 type TermMonotonic struct{}
 
-// Name returns the invariant's name.
-func (*TermMonotonic) Name() string { return "term monotonic" }
+// Name returns the invariant's number in package raft and its name.
+func (*TermMonotonic) Name() string { return "I16 term monotonic" }
 
 // Observe compares the term with the one before.
 func (*TermMonotonic) Observe(m *Model, e *Event) error {
@@ -29,8 +29,8 @@ func (*TermMonotonic) Observe(m *Model, e *Event) error {
 // what the disk holds (F2, F3).
 type CommitMonotonic struct{}
 
-// Name returns the invariant's name.
-func (*CommitMonotonic) Name() string { return "commit monotonic" }
+// Name returns the invariant's number in package raft and its name.
+func (*CommitMonotonic) Name() string { return "I5 commit monotonic" }
 
 // Observe compares the commit index with the one before.
 func (*CommitMonotonic) Observe(m *Model, e *Event) error {
@@ -48,8 +48,8 @@ func (*CommitMonotonic) Observe(m *Model, e *Event) error {
 // never count (P14), nor does what is only on its way to the disk (P2, D1).
 type CommitQuorum struct{}
 
-// Name returns the invariant's name.
-func (*CommitQuorum) Name() string { return "commit quorum" }
+// Name returns the invariant's number in package raft and its name.
+func (*CommitQuorum) Name() string { return "I9 commit quorum" }
 
 // Observe counts the durable copies of a leader's last committed entry.
 func (*CommitQuorum) Observe(m *Model, e *Event) error {
@@ -73,8 +73,8 @@ func (*CommitQuorum) Observe(m *Model, e *Event) error {
 // CommitTerm: a leader commits by counting only entries of its own term (thesis section 3.6.2, figure 3.7).
 type CommitTerm struct{}
 
-// Name returns the invariant's name.
-func (*CommitTerm) Name() string { return "commit term" }
+// Name returns the invariant's number in package raft and its name.
+func (*CommitTerm) Name() string { return "I9 commit term" }
 
 // Observe checks the term of a leader's last committed entry.
 func (*CommitTerm) Observe(m *Model, e *Event) error {
@@ -97,8 +97,8 @@ type question struct {
 	context uint64
 }
 
-// Name returns the invariant's name.
-func (*LinearizableRead) Name() string { return "linearizable read" }
+// Name returns the invariant's number in package raft and its name.
+func (*LinearizableRead) Name() string { return "I14 linearizable read" }
 
 // Observe notes a question or checks an answer.
 func (c *LinearizableRead) Observe(m *Model, e *Event) error {

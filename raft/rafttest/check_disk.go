@@ -22,8 +22,8 @@ func said(e *Event) (ballot, wire.NodeID, bool) {
 // VoteDurability: a vote is on disk before it is given, and a candidate's own before it asks (F1, F4).
 type VoteDurability struct{ durable map[ballot]wire.NodeID }
 
-// Name returns the invariant's name.
-func (*VoteDurability) Name() string { return "vote durability" }
+// Name returns the invariant's number in package raft and its name.
+func (*VoteDurability) Name() string { return "I2 vote durability" }
 
 // Observe notes durable votes and checks those that are told.
 func (c *VoteDurability) Observe(_ *Model, e *Event) error {
@@ -43,8 +43,8 @@ func (c *VoteDurability) Observe(_ *Model, e *Event) error {
 // SingleVote: a replica votes for one candidate in a term, across crashes (thesis section 3.4).
 type SingleVote struct{ votes map[ballot]wire.NodeID }
 
-// Name returns the invariant's name.
-func (*SingleVote) Name() string { return "single vote" }
+// Name returns the invariant's number in package raft and its name.
+func (*SingleVote) Name() string { return "I16 single vote" }
 
 // Observe compares a vote that is told with the one told before.
 func (c *SingleVote) Observe(_ *Model, e *Event) error {
@@ -66,8 +66,8 @@ func (c *SingleVote) Observe(_ *Model, e *Event) error {
 // that is still on its way (P2, D9), and nothing the leader has not verified (F7).
 type AckDurability struct{}
 
-// Name returns the invariant's name.
-func (*AckDurability) Name() string { return "acknowledgement durability" }
+// Name returns the invariant's number in package raft and its name.
+func (*AckDurability) Name() string { return "I8 acknowledgement durability" }
 
 // Observe checks an acknowledgement of appended entries.
 func (*AckDurability) Observe(m *Model, e *Event) error {

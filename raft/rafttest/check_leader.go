@@ -18,8 +18,8 @@ type life struct {
 	start int
 }
 
-// Name returns the invariant's name.
-func (*ElectionSafety) Name() string { return "election safety" }
+// Name returns the invariant's number in package raft and its name.
+func (*ElectionSafety) Name() string { return "I1 election safety" }
 
 // Observe checks the leader that e makes.
 func (c *ElectionSafety) Observe(m *Model, e *Event) error {
@@ -40,8 +40,8 @@ func (c *ElectionSafety) Observe(m *Model, e *Event) error {
 // ElectionQuorum: a leader has the durable votes, given in its term, of a majority of the voters it knows.
 type ElectionQuorum struct{ votes map[ballot]wire.NodeID }
 
-// Name returns the invariant's name.
-func (*ElectionQuorum) Name() string { return "election quorum" }
+// Name returns the invariant's number in package raft and its name.
+func (*ElectionQuorum) Name() string { return "I1 election quorum" }
 
 // Observe counts the votes of the leader that e makes.
 func (c *ElectionQuorum) Observe(m *Model, e *Event) error {
@@ -71,8 +71,8 @@ func (c *ElectionQuorum) Observe(m *Model, e *Event) error {
 // leader may lack what leaders after it have committed meanwhile: a slow candidate can win an old term.
 type LeaderCompleteness struct{}
 
-// Name returns the invariant's name.
-func (*LeaderCompleteness) Name() string { return "leader completeness" }
+// Name returns the invariant's number in package raft and its name.
+func (*LeaderCompleteness) Name() string { return "I6 leader completeness" }
 
 // Observe compares leaders' logs with what is committed.
 func (c *LeaderCompleteness) Observe(m *Model, e *Event) error {
@@ -111,8 +111,8 @@ func holds(m *Model, n wire.NodeID, after, upTo wire.Index) error {
 // OnlyVotersCampaign: whoever knows that it is not a voter asks for no vote (P14, D48).
 type OnlyVotersCampaign struct{}
 
-// Name returns the invariant's name.
-func (*OnlyVotersCampaign) Name() string { return "only voters campaign" }
+// Name returns the invariant's number in package raft and its name.
+func (*OnlyVotersCampaign) Name() string { return "I13 only voters campaign" }
 
 // Observe checks a request for a vote.
 func (*OnlyVotersCampaign) Observe(m *Model, e *Event) error {

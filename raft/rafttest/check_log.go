@@ -21,8 +21,8 @@ type link struct {
 	node     wire.NodeID
 }
 
-// Name returns the invariant's name.
-func (*LogMatching) Name() string { return "log matching" }
+// Name returns the invariant's number in package raft and its name.
+func (*LogMatching) Name() string { return "I4 log matching" }
 
 // Observe checks the entries that a replica writes or sends.
 func (c *LogMatching) Observe(m *Model, e *Event) error {
@@ -66,8 +66,8 @@ type StateMachineSafety struct {
 	next    map[wire.NodeID]wire.Index
 }
 
-// Name returns the invariant's name.
-func (*StateMachineSafety) Name() string { return "state machine safety" }
+// Name returns the invariant's number in package raft and its name.
+func (*StateMachineSafety) Name() string { return "I6 state machine safety" }
 
 // Observe checks an applied entry or a moved commit index.
 func (c *StateMachineSafety) Observe(m *Model, e *Event) error {
@@ -123,8 +123,8 @@ func (c *StateMachineSafety) apply(m *Model, e *Event) error {
 // the state machine may have kept (D10).
 type DurableApply struct{}
 
-// Name returns the invariant's name.
-func (*DurableApply) Name() string { return "durable apply" }
+// Name returns the invariant's number in package raft and its name.
+func (*DurableApply) Name() string { return "I7 durable apply" }
 
 // Observe compares an applied entry with the disk.
 func (*DurableApply) Observe(m *Model, e *Event) error {
@@ -141,8 +141,8 @@ func (*DurableApply) Observe(m *Model, e *Event) error {
 // an entry of its own term (F13, thesis section 4.1 and its correction).
 type OneChange struct{}
 
-// Name returns the invariant's name.
-func (*OneChange) Name() string { return "one change at a time" }
+// Name returns the invariant's number in package raft and its name.
+func (*OneChange) Name() string { return "I12 one change at a time" }
 
 // Observe checks the change entries that a leader writes in its own term.
 func (*OneChange) Observe(m *Model, e *Event) error {

@@ -9,7 +9,7 @@ import (
 // Checker watches one invariant. Observe is called after the model has taken in the event and returns what
 // is broken, if anything; after an error it is not called again.
 type Checker interface {
-	// Name is the invariant's, as it stands in a report.
+	// Name is the invariant's, as it stands in a report: its number in package raft's comment, then words.
 	Name() string
 	Observe(m *Model, e *Event) error
 }

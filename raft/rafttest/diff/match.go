@@ -106,7 +106,7 @@ func (w *world) explain(p *pair, c *cause, side int, m *promise) (departure, boo
 		})
 	case wire.MsgAppendReply:
 		return explainAppendReply(p, side, m)
-	case wire.MsgVoteReply:
+	case wire.MsgVoteReply, wire.MsgVote:
 		return depLatePromise, side == sideTheirs && m.term < p.now.term
 	case wire.MsgTimeoutNow:
 		return depOrderRepeated, side == sideTheirs && p.before.transferee == m.to
@@ -127,6 +127,7 @@ func (w *world) explainReadReply(p *pair, side int, m *message) (departure, bool
 	}
 	switch {
 	case m.reject:
+		p.early[m.read] = depReadRefused
 		return depReadRefusal, true
 	case p.now.voters != p.before.voters:
 		p.early[m.read] = depReadAtChange

@@ -26,7 +26,7 @@ type pair struct {
 	heard    [maxNodes + 1]int     // ticks since a leader heard a peer in its term
 	acked    ackMark               // the last acknowledgement of ours
 	noticed  [maxNodes + 1]notices // by node, stale requests for our vote to be answered
-	early    map[uint64]departure  // forwarded reads that ours answered before the reference
+	early    map[uint64]departure  // forwarded reads that ours ended before the reference, and why
 	waiting  int                   // ticks since something waits for the disk
 	stepped  int                   // number of the present step
 	begun    int                   // step in which our latest read round began

@@ -26,7 +26,7 @@ func TestViolationShows(t *testing.T) {
 	s.Run("elect", words("1 by=()"))
 	s.Run("step", words("type=pre-vote-reply from=2 to=1 term=1"))
 	out := s.Run("step", words("type=vote-reply from=2 to=1 term=1"))
-	if !strings.Contains(out, "VIOLATION election quorum broken") || s.Violation() == nil {
+	if !strings.Contains(out, "VIOLATION I1 election quorum broken") || s.Violation() == nil {
 		t.Errorf("violation %v, output:\n%s", s.Violation(), out)
 	}
 	if out := s.Run("status", nil); strings.Contains(out, "VIOLATION") {

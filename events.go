@@ -40,8 +40,7 @@ func levelOf(e any) slog.Level {
 
 func (h *Host) transportEvent(e quictransport.Event) {
 	level := slog.LevelInfo
-	switch e.Kind {
-	case quictransport.EventRefused, quictransport.EventDialFailed, quictransport.EventSmallBuffer:
+	if e.Kind == quictransport.EventRefused || e.Kind == quictransport.EventDialFailed || e.Kind == quictransport.EventSmallBuffer {
 		level = slog.LevelWarn
 	}
 	args := []any{"peer", e.Peer, "addr", e.Addr}
@@ -58,10 +57,11 @@ func (h *Host) heedRefusal(e quictransport.Event) {
 	if !errors.As(e.Err, &closed) || !closed.Remote {
 		return
 	}
-	switch closed.Reason {
-	case quictransport.ReasonGeneration:
+	registered := h.meta.generation(h.identity.NodeID) == h.identity.Generation // then one peer's word is not enough
+	switch {
+	case closed.Reason == quictransport.ReasonGeneration && !registered:
 		h.fail(birth.RefusedGeneration(h.identity.NodeID))
-	case quictransport.ReasonRemoved:
+	case closed.Reason == quictransport.ReasonRemoved:
 		h.fail(fmt.Errorf("node %d: %w", h.identity.NodeID, ErrRemoved))
 	}
 }

@@ -15,7 +15,11 @@ import (
 // identify finds out who this node is: from the catalog on a restart, where the Config must not contradict it
 // (P33), else from the Config. Either way the certificates must agree.
 func (h *Host) identify(context.Context) error {
-	view, given := h.catalog.View(), h.cfg.given()
+	view, c := h.catalog.View(), &h.cfg
+	given := birth.Given{
+		Node: c.NodeID, Cluster: c.Cluster, Advertise: c.Advertise, Groups: c.Groups, Replication: c.Replication,
+		Nodes: c.InitialCluster, Bootstrap: c.Bootstrap,
+	}
 	h.identity = view.Identity
 	switch {
 	case view.Born:
@@ -43,13 +47,6 @@ func (h *Host) identify(context.Context) error {
 		return given.CheckList(view, birth.AuthorityOf(h.tls.Current()))
 	}
 	return nil
-}
-
-func (c *Config) given() birth.Given {
-	return birth.Given{
-		Node: c.NodeID, Cluster: c.Cluster, Advertise: c.Advertise, Groups: c.Groups, Replication: c.Replication,
-		Nodes: c.InitialCluster, Bootstrap: c.Bootstrap,
-	}
 }
 
 // bear makes a new cluster's part on this node: the logs of its groups, then the catalog's one transaction. A crash

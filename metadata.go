@@ -35,12 +35,6 @@ func (m *metadata) Apply(batch []Command) ([][]byte, error) {
 	return results, nil
 }
 
-// vetChange refuses what the catalog could not read.
-func vetChange(command []byte) error {
-	_, err := catalog.ParseChange(command)
-	return err
-}
-
 // Query implements StateMachine. The catalog is read through Host; a query only proves how far it has come.
 func (m *metadata) Query([]byte) ([]byte, error) { return nil, nil }
 

@@ -137,6 +137,7 @@ func (h *Host) openEngine(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	vetChange := func(command []byte) error { _, err := catalog.ParseChange(command); return err }
 	for _, g := range h.store.Groups() {
 		c := multiraft.GroupConfig{ID: g.Group, Machine: h.meta, Applied: h.catalog.View().Applied, Vet: vetChange}
 		if g.Group != wire.MetadataGroup {

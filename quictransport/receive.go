@@ -22,13 +22,13 @@ func (c *conn) acceptLanes() {
 	}
 }
 
-// readLane reads one lane until it or the connection ends. Whatever is wrong with it ends the connection with a typed
+// readLane reads one lane until the connection ends. Whatever is wrong with it ends the connection with a typed
 // reason, and nothing else.
 func (c *conn) readLane(s *quic.ReceiveStream) {
 	err := c.serveLane(s)
 	var refused *CloseError
 	switch {
-	case err == nil || c.ctx.Err() != nil:
+	case c.ctx.Err() != nil:
 	case errors.As(err, &refused):
 		c.fail(refused.Reason, refused.Text)
 	case errors.Is(err, errBadFrame):
@@ -40,6 +40,7 @@ func (c *conn) readLane(s *quic.ReceiveStream) {
 	}
 }
 
+// serveLane returns why the lane could not be read any further, never nil.
 func (c *conn) serveLane(s *quic.ReceiveStream) error {
 	if err := s.SetReadDeadline(time.Now().Add(prefaceTimeout)); err != nil {
 		return err

@@ -11,8 +11,9 @@ import (
 func (w *world) compareState(p *pair) {
 	theirs := p.theirs.state()
 	ours := p.now
-	if p.pending() {
-		ours.applied, theirs.applied = 0, 0 // applied once durable, and the two learn of that at different steps
+	if p.pending() && ours.applied != theirs.applied {
+		w.note(depAppliedLater)
+		theirs.applied, theirs.voters, theirs.learners = ours.applied, ours.voters, ours.learners
 	}
 	if ours != theirs {
 		w.failf(p, "states differ")

@@ -12,6 +12,7 @@ type departure int
 const (
 	depCommitAdvice departure = iota
 	depHeldLonger
+	depAppliedLater
 	depLostWithCrash
 	depVoteRequestHeld
 	depAckMerged
@@ -57,6 +58,8 @@ var table = [departures]row{
 		"a log that holds that entry is equal up to it, whoever says so; elections then free nodes that cannot campaign (D43)"},
 	depHeldLonger: {"held-longer", "one side says at an earlier step what the other holds until a later write is durable",
 		"each promise waits for what it vouches for; the reference waits for its newest write, ours for the one that matters"},
+	depAppliedLater: {"applied-later", "after a change of term the reference regards entries as durable one write later, and applies them then",
+		"applying later is always safe; what hangs on it (who may campaign) is asked for after the write"},
 	depLostWithCrash: {"lost-with-crash", "as held-longer, but the node crashed before the other side said it", "a message may be lost"},
 	depVoteRequestHeld: {"vote-request-held", "requests for votes wait until the term and the own vote are durable; the reference sends them at once (here: held, too)",
 		"sending later is sending over a slower network"},

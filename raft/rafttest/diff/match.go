@@ -64,6 +64,9 @@ func (w *world) sameRound(side int, m, o *message) bool {
 	case theirs.position == 0:
 		w.note(depRoundRepeated)
 		return true
+	case m.typ == wire.MsgHeartbeat && ours.round == theirs.round && theirs.position > ours.position:
+		w.note(depReadRefused) // it goes on with a read that ours has refused
+		return true
 	case m.typ == wire.MsgHeartbeatReply && ours.round == theirs.round:
 		w.note(depRoundsBatched)
 		return true

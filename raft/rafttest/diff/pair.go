@@ -102,21 +102,15 @@ func (p *pair) forget() {
 
 func (p *pair) pending() bool { return len(p.ours.pending) > 0 || len(p.theirs.pending) > 0 }
 
-// stamps returns the step of the k-th oldest write that is on its way, the newest's if there are fewer.
-func (p *pair) stamp(k int) int {
-	last := 0
-	for i := range max(len(p.ours.pending), len(p.theirs.pending)) {
-		if i < len(p.ours.pending) {
-			last = max(last, p.ours.pending[i].stamp)
-		}
-		if i < len(p.theirs.pending) {
-			last = max(last, p.theirs.pending[i].stamp)
-		}
-		if i == k {
-			break
-		}
+// oldest returns the step of the oldest write that is on its way on either side.
+func (p *pair) oldest() int {
+	switch {
+	case len(p.ours.pending) == 0:
+		return p.theirs.pending[0].stamp
+	case len(p.theirs.pending) == 0:
+		return p.ours.pending[0].stamp
 	}
-	return last
+	return min(p.ours.pending[0].stamp, p.theirs.pending[0].stamp)
 }
 
 // markRounds remembers what the heartbeats of this step say about rounds, then gives each the other side's number.

@@ -159,7 +159,7 @@ func (w *world) play(k kind) {
 	case chooseSync:
 		if p.alive && p.pending() {
 			w.scripted = "sync"
-			w.sync(p, w.rng.IntN(3)-1)
+			w.sync(p, 1+w.rng.IntN(3))
 		}
 	}
 }
@@ -218,7 +218,7 @@ func (w *world) quiesce(limit int) {
 		for _, p := range w.pairs() {
 			if p.alive && p.pending() {
 				w.scripted = "sync"
-				w.sync(p, -1)
+				w.sync(p, all)
 			}
 		}
 		if len(w.network) == 0 {

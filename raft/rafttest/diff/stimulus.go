@@ -22,6 +22,9 @@ func (w *world) deliver(f flight) {
 		w.tracef("%5d %s\n", w.steps, w.scripted)
 	}
 	m := &f.message
+	if m.typ == wire.MsgTimeoutNow {
+		w.levelApplied(p)
+	}
 	w.act(p, &cause{kind: doDeliver, m: m}, func() {
 		if m.advice {
 			w.note(depCommitAdvice)
@@ -99,7 +102,7 @@ func (w *world) tick(p *pair) {
 		return
 	}
 	if p.waiting++; p.pending() && p.waiting > electionTicks/2 {
-		w.sync(p, -1)
+		w.sync(p, all)
 	}
 	if !p.pending() {
 		p.waiting = 0
@@ -109,6 +112,7 @@ func (w *world) tick(p *pair) {
 		w.scripted = fmt.Sprintf("tick %d", p.id)
 		w.tracef("%5d %s\n", w.steps, w.scripted)
 	}
+	w.levelApplied(p)
 	for n := range p.heard {
 		p.heard[n]++
 	}
@@ -118,14 +122,22 @@ func (w *world) tick(p *pair) {
 	})
 }
 
-// campaign lets p stand. Whose disk is busy may apply a change at another moment than the other half.
+// campaign lets p stand. While its disk is busy one half may have applied what the other has not; then it has to wait.
 func (w *world) campaign(p *pair) {
-	w.sync(p, -1)
+	w.levelApplied(p)
 	w.say("campaign %d", p.id)
 	w.act(p, &cause{kind: doCampaign}, func() {
 		p.ours.core.Campaign()
 		_ = p.theirs.node.Campaign()
 	})
+}
+
+// levelApplied lets the writes of p come to an end if one half has applied what the other one has not: who may campaign
+// hangs on it.
+func (w *world) levelApplied(p *pair) {
+	if p.ours.applied != p.theirs.applied {
+		w.sync(p, all)
+	}
 }
 
 func (w *world) say(format string, args ...any) {
@@ -149,7 +161,7 @@ func (w *world) propose(p *pair) {
 
 // change asks p to change the membership. The reference is asked only for what ours takes.
 func (w *world) change(p *pair, ch wire.Change) {
-	w.sync(p, -1)
+	w.sync(p, all)
 	w.say("change kind %d node %d, asked of %d", ch.Kind, ch.Node, p.id)
 	w.act(p, &cause{kind: doChange}, func() {
 		if _, _, err := p.ours.core.ProposeChange(ch); err != nil {
@@ -178,7 +190,7 @@ func (w *world) transfer(p *pair, to wire.NodeID) {
 
 // readIndex asks p for a read index.
 func (w *world) readIndex(p *pair) {
-	w.sync(p, -1)
+	w.sync(p, all)
 	w.reads++
 	id := w.reads
 	w.say("read %d at %d", id, p.id)

@@ -240,28 +240,35 @@ func (w *world) checkSafety(p *pair) {
 	}
 }
 
-// sync makes writes of p durable, up to the k-th oldest, and all that follows from it when k is negative.
-func (w *world) sync(p *pair, k int) {
-	for p.alive && p.pending() && w.failure == nil {
-		stamp := p.stamp(max(k, 0))
-		if k < 0 {
-			stamp = w.steps
-		}
+// sync makes writes of p durable, in the order in which they were handed out: at most so many, or all and those that
+// follow from them.
+func (w *world) sync(p *pair, most int) {
+	for ; most != 0 && p.alive && p.pending() && w.failure == nil; most-- {
+		// One write is one step: the reference moves its commit index with each, ours once for all that are vouched for together.
+		stamp := p.oldest()
 		w.tracef("%5d sync %d to the write of step %d\n", w.steps, p.id, stamp)
 		w.guard(p, func() {
 			p.ours.sync(stamp)
 			p.theirs.sync(stamp, &p.out[sideTheirs])
 			w.settle(p, &cause{kind: doSync})
 		})
-		if p.ours.hard.Term != p.theirs.hard.Term || p.ours.hard.Vote != p.theirs.hard.Vote || len(p.ours.durable) != len(p.theirs.durable) {
-			w.failf(p, "on disk: term %d vote %d last %d, reference term %d vote %d last %d", p.ours.hard.Term, p.ours.hard.Vote,
-				len(p.ours.durable), p.theirs.hard.Term, p.theirs.hard.Vote, len(p.theirs.durable))
-		}
-		if k >= 0 {
-			return
-		}
+		w.compareDisks(p)
 	}
-	p.waiting = 0
+	if !p.pending() {
+		p.waiting = 0
+	}
+}
+
+// all is how many writes sync makes durable that leaves none.
+const all = -1
+
+// compareDisks compares what a crash would leave.
+func (w *world) compareDisks(p *pair) {
+	a, b := &p.ours.ledger, &p.theirs.ledger
+	if a.hard.Term != b.hard.Term || a.hard.Vote != b.hard.Vote || len(a.durable) != len(b.durable) {
+		w.failf(p, "on disk: term %d vote %d last %d, reference term %d vote %d last %d",
+			a.hard.Term, a.hard.Vote, len(a.durable), b.hard.Term, b.hard.Vote, len(b.durable))
+	}
 }
 
 // guard turns a panic of either side into a difference.
@@ -284,7 +291,7 @@ func (w *world) act(p *pair, c *cause, f func()) {
 		w.settle(p, c)
 	})
 	if w.plan.syncAlways() || w.rng.Float64() < w.plan.sync {
-		w.sync(p, -1)
+		w.sync(p, all)
 	}
 }
 

@@ -1,0 +1,51 @@
+#!/bin/bash
+# Plants faults in a scratch copy of the core, one at a time, and shows that the differential run finds each.
+# usage: ./bite.sh [schedules]     a fault that survives so many schedules fails the script
+set -u
+limit=${1:-20000}
+root=$(cd "$(dirname "$0")/../../.." && pwd)
+scratch=$(mktemp -d /tmp/flotilla-bite.XXXXXX)
+trap 'rm -rf "$scratch"' EXIT
+survived=0
+
+# plant NAME FILE FROM TO: replaces the first FROM in raft/FILE, literally.
+plant() {
+	local name=$1 file=$2
+	rm -rf "$scratch/tree" && mkdir "$scratch/tree"
+	(cd "$root" && tar cf - go.mod go.sum internal raft) | tar xf - -C "$scratch/tree"
+	FROM=$3 TO=$4 perl -0pi -e 'BEGIN { $n = 0 } $n += s/\Q$ENV{FROM}\E/$ENV{TO}/; END { exit($n ? 0 : 1) }' "$scratch/tree/raft/$file" ||
+		{ echo "$name: the line to be broken is not there any more"; exit 2; }
+	(cd "$scratch/tree/raft/rafttest/diff" && go build -o "$scratch/diff" .) || exit 2
+	local began=$(date +%s.%N)
+	if nice "$scratch/diff" -schedules "$limit" -seed 1 >"$scratch/out" 2>&1; then
+		echo "SURVIVES  $name"
+		survived=1
+		return
+	fi
+	printf '%6.2f s  %-38s %s\n' "$(echo "$(date +%s.%N) - $began" | bc)" "$name" "$(grep -m1 '^seed' "$scratch/out" | cut -c1-150)"
+}
+
+plant "gives two votes in a term" follower.go 'free := c.vote == m.From ||' 'free := true || c.vote == m.From ||'
+plant "votes for a shorter log" follower.go '|| !c.log.upToDate(m.Index, m.LogTerm)' '|| !c.log.upToDate(m.Index+1, m.LogTerm)'
+plant "acknowledges what was not compared" follower.go 'c.acknowledge(m.From, verified)' 'c.acknowledge(m.From, c.log.last())'
+plant "acknowledges before the disk" follower.go 'need := max(c.persist.needHard(), c.log.vouches(i, c.persist.issued+1))' 'need := c.persist.needHard()'
+plant "says its vote before the disk" persistence.go 'if p.dirty {' 'if false {'
+plant "commits an earlier term by count" leader.go ' && i >= c.lead.start {' ' {'
+plant "counts a learner" leader.go 'for _, n := range c.membership.Voters {
+		switch f := c.lead.follower(n); {
+		case n == c.self:
+			held = append(held, c.log.durable)' 'for _, n := range append(c.membership.Learners[:len(c.membership.Learners):len(c.membership.Learners)], c.membership.Voters[min(len(c.membership.Voters)-1,len(c.membership.Learners)):]...) {
+		switch f := c.lead.follower(n); {
+		case n == c.self:
+			held = append(held, c.log.durable)'
+plant "confirms a read without a quorum" read.go 'confirmed := quorum.Reached(rounds)' 'confirmed := max(c.reads.round, quorum.Reached(rounds))'
+plant "begins reads before its first commit" read.go ' && c.commit >= c.lead.start' ''
+plant "raises the term for a pre-vote" follower.go '		c.learnCommit(&m)
+	}' '		c.become(m.Term, wire.NoNode)
+	}'
+plant "believes a heartbeat's commit index" follower.go 'min(m.Commit, c.verified)' 'min(m.Commit, c.log.last())'
+plant "leads on without a majority" leader.go 'if !c.majorityHeard()' 'if false'
+plant "campaigns with a change unapplied" candidate.go ' && !c.unappliedChange()' ''
+plant "changes while another is pending" change.go 'len(c.apply.changes) > 0 ||' ''
+plant "truncates where the logs agree" follower.go 'if term != e.Term {' 'if term != e.Term || e.Index == c.log.last() && e.Index > c.commit {'
+exit $survived

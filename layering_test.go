@@ -28,10 +28,9 @@ var storeys = map[string]int{
 	"quictransport/pki":      1,
 	"raft/logstore/boltfile": 1,
 
-	"birth":                  2,
-	"raft/logstore/boltfile": 1,
-	"raft/logstore":          2,
-	"quictransport":          2,
+	"birth":         2,
+	"raft/logstore": 2,
+	"quictransport": 2,
 
 	"raft":                       3,
 	"raft/logstore/logstoretest": 3,

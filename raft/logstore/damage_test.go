@@ -385,3 +385,37 @@ func spoil(t *testing.T, name string, text []byte) {
 		t.Fatal(err)
 	}
 }
+
+// TestLostEnd: the last commit vanishes, once with the count of its page, once with the meta page that knows of
+// it (bbolt itself then quietly takes the one before). Nobody serves the shorter log (D12, F2).
+func TestLostEnd(t *testing.T) {
+	dir := t.TempDir()
+	s := opened(t, logstore.Options{Dir: dir})
+	do(t, s, made(1))
+	for i := range wire.Index(4) {
+		do(t, s, grow(1, i+1, 500))
+	}
+	s.Close()
+	name := generations(t, dir)[0]
+	root, meta := logstore.JournalRoot(t, name)
+	for what, at := range map[string]int64{"page count": root + 10, "meta page": meta + 40} {
+		hurt := t.TempDir()
+		copyDir(t, dir, hurt)
+		name := filepath.Join(hurt, filepath.Base(name))
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b[at]-- // a count of 5 blobs becomes one of 4
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := opened(t, logstore.Options{Dir: hurt})
+		st, ok := s.State(1)
+		var damage *logstore.CorruptionError
+		if !ok || !errors.As(st.Err, &damage) {
+			t.Errorf("%s: group 1 is served up to %d: %v", what, st.Last, st.Err)
+		}
+		s.Close()
+	}
+}

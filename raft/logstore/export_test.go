@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
+
+	"flotilla/raft/logstore/boltfile"
 )
 
 // ForgetfulFiles is a directory that, at a power cut, forgets the names that were not synced.
@@ -121,4 +123,19 @@ func RewriteMarker(t *testing.T, path string, version uint64) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// JournalRoot is where in the file at path the journal's root page begins, and where its newest meta page.
+func JournalRoot(t *testing.T, path string) (root, meta int64) {
+	t.Helper()
+	p, err := openSealed(osFiles{}, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	pg, ok, err := p.Bucket(bucketJournal)
+	if err != nil || !ok {
+		t.Fatalf("journal of %s: %v", path, err)
+	}
+	return pg.Start(), int64(p.LastTx()%2) * boltfile.PageSize
 }

@@ -2,12 +2,7 @@ package logstore
 
 import (
 	"bytes"
-	"errors"
-	"os"
-	"path/filepath"
 	"testing"
-
-	bolt "go.etcd.io/bbolt"
 
 	"flotilla/raft/wire"
 )
@@ -77,68 +72,6 @@ func FuzzState(f *testing.F) {
 			if _, bad := decodeMarker(appendMarker(&m), 3); bad != nil {
 				t.Fatalf("marker does not survive: %+v", bad)
 			}
-		}
-	})
-}
-
-// FuzzPager: no file makes the pager panic, read outside the file, or run for ever.
-func FuzzPager(f *testing.F) {
-	path := filepath.Join(f.TempDir(), "seed.db")
-	db, err := createGeneration(osFiles{}, filepath.Dir(path), path, &bolt.Options{PageSize: pageSize, NoFreelistSync: true})
-	if err != nil {
-		f.Fatal(err)
-	}
-	for seq := uint64(1); seq <= 40; seq++ {
-		err := db.Update(func(tx *bolt.Tx) error {
-			return putBlob(tx, seq, bytes.Repeat([]byte{byte(seq)}, 300*int(seq%8)))
-		})
-		if err != nil {
-			f.Fatal(err)
-		}
-	}
-	if err := db.Close(); err != nil {
-		f.Fatal(err)
-	}
-	image, err := os.ReadFile(path)
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(uint32(0), []byte{})
-	f.Add(uint32(4096*3+8), []byte{1})
-	f.Add(uint32(4096*5+12), []byte{0xff, 0xff, 0xff, 0xff})
-	f.Add(uint32(4096*6+16), []byte{0xff, 0xff, 0xff, 0xff, 0xff})
-	f.Fuzz(func(t *testing.T, at uint32, patch []byte) {
-		b := bytes.Clone(image)
-		copy(b[int(at)%len(b):], patch)
-		path := filepath.Join(t.TempDir(), "f.db")
-		if err := os.WriteFile(path, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		p, err := openPager(osFiles{}, path)
-		var damage *CorruptionError
-		if errors.As(err, &damage) {
-			return
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		defer p.close()
-		if err := p.locate(1, 3); err != nil && !errors.As(err, &damage) {
-			t.Fatal(err)
-		}
-		for seq := range uint64(41) {
-			if at := p.blob(seq); at.n > 0 {
-				if _, err := p.read(at.off, at.n); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		root, ok, err := p.bucket(bucketJournal)
-		if err != nil || !ok {
-			return
-		}
-		w := walker{seen: map[uint64]struct{}{}, use: func(_, _ []byte, _ place) error { return nil }, bad: func(*CorruptionError) error { return nil }}
-		if err := w.walk(root, 0); err != nil && !errors.As(err, &damage) {
-			t.Fatal(err)
 		}
 	})
 }

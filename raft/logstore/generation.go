@@ -10,6 +10,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"flotilla/raft/logstore/boltfile"
 )
 
 // generation is one file of the log. Who uses source holds a handle on it.
@@ -25,11 +27,11 @@ type generation struct {
 	source *source
 }
 
-// source is an open file to read records from: through bbolt while it is written, through the pager after. It
+// source is an open file to read records from: through bbolt while it is written, with preads (see boltfile) after. It
 // is closed when it has been retired and the last reader has let go.
 type source struct {
 	db     *bolt.DB
-	pages  *pager
+	file   *sealed
 	closed chan struct{}
 
 	mu      sync.Mutex
@@ -38,8 +40,8 @@ type source struct {
 	err     error
 }
 
-func newSource(db *bolt.DB, pages *pager) *source {
-	return &source{db: db, pages: pages, closed: make(chan struct{})}
+func newSource(db *bolt.DB, file *sealed) *source {
+	return &source{db: db, file: file, closed: make(chan struct{})}
 }
 
 // acquire keeps the source open until release. Callers hold the store's lock, under which sources are
@@ -75,7 +77,7 @@ func (s *source) close() {
 	if s.db != nil {
 		s.err = s.db.Close()
 	} else {
-		s.err = s.pages.close()
+		s.err = s.file.Close()
 	}
 	close(s.closed)
 }
@@ -85,11 +87,7 @@ func (s *source) record(g *generation, seq uint64, off uint32) ([]byte, error) {
 	if s.db != nil {
 		return activeRecord(s.db, g, seq, off)
 	}
-	at := s.pages.blob(seq)
-	if at.n == 0 {
-		return nil, lostBlob(g, seq)
-	}
-	return verifiedRecord(g, seq, off, at.n, func(o, n int64) ([]byte, error) { return s.pages.read(at.off+o, n) })
+	return s.file.record(g, seq, off)
 }
 
 // activeRecord reads through bbolt's map. The file is one that this process has written, so what can go wrong
@@ -163,7 +161,7 @@ func boltOptions(fs fileSystem, rotateBytes int64, lockTimeout time.Duration) *b
 		FreelistType:    bolt.FreelistMapType,
 		NoFreelistSync:  true,
 		InitialMmapSize: int(max(minMmapBytes, 4*rotateBytes)),
-		PageSize:        pageSize,
+		PageSize:        boltfile.PageSize,
 		NoStatistics:    true,
 		OpenFile:        func(path string, flag int, _ os.FileMode) (*os.File, error) { return fs.open(path, flag) },
 	}

@@ -1,12 +1,13 @@
 package logstore
 
-import "time"
+import (
+	"time"
+
+	"flotilla/raft/logstore/boltfile"
+)
 
 // Every bound of this package, each with its reason.
 const (
-	// pageSize is that of every file: fixed, so that both meta pages are where we look for them on any machine.
-	pageSize = 4096
-
 	// defaultRotateBytes: a generation is scanned whole at start, and 256 MiB take about a third of a second.
 	defaultRotateBytes = 256 << 20
 	// minRotateBytes keeps a generation above what bbolt needs for itself.
@@ -35,7 +36,7 @@ const (
 	// ownBucketBytes: blobs larger than this get a bucket, and so pages, of their own. bbolt keeps up to four large
 	// values in one leaf and writes that leaf anew with each commit: measured, a blob of 1 MiB costs 4.5 MiB of
 	// writes as a plain value and 1.01 MiB in a bucket. Up to a quarter page bbolt would inline the bucket.
-	ownBucketBytes = pageSize / 4
+	ownBucketBytes = boltfile.PageSize / 4
 
 	// moveBytesPerCommit bounds what one commit copies forward out of an old generation (architecture section 4).
 	moveBytesPerCommit = 1 << 20
@@ -46,9 +47,6 @@ const (
 
 	// minMmapBytes is the least that is mapped at once, so that the map never has to grow under readers (D25).
 	minMmapBytes = 1 << 30
-
-	// maxTreeDepth bounds the walk through a file's pages: 2^32 keys need 6 levels, a cycle needs more.
-	maxTreeDepth = 16
 
 	// maxReasonBytes bounds the stored reason of a quarantine.
 	maxReasonBytes = 512

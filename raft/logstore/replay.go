@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"flotilla/raft/logstore/boltfile"
 	"flotilla/raft/wire"
 )
 
@@ -47,7 +48,7 @@ func newReplay(fs fileSystem, found func(Corrupted)) *replay {
 
 // file replays one generation. Errors are those of the disk, and *FormatError.
 func (r *replay) file(num uint32, path string) error {
-	p, err := openPager(r.fs, path)
+	p, err := openSealed(r.fs, path)
 	var damage *CorruptionError
 	if errors.As(err, &damage) {
 		r.broken = damage
@@ -57,50 +58,48 @@ func (r *replay) file(num uint32, path string) error {
 	if err != nil {
 		return err
 	}
-	if p.meta.tx <= boltEmptyTx && !p.lostMeta {
+	if p.LastTx() <= preparedTx && !p.LostMeta() {
 		r.empty = append(r.empty, path)
-		return p.close()
+		return p.Close()
 	}
-	gen := &generation{num: num, path: path, bytes: int64(p.meta.end) * pageSize, source: newSource(nil, p)}
+	gen := &generation{num: num, path: path, bytes: p.Bytes(), source: newSource(nil, p)}
 	if err := r.content(gen, p); err != nil {
-		return errors.Join(err, p.close())
+		return errors.Join(err, p.Close())
 	}
 	return nil
 }
 
-func (r *replay) content(gen *generation, p *pager) error {
+func (r *replay) content(gen *generation, p *sealed) error {
 	m, err := r.begin(gen, p)
 	if err != nil {
 		return err
 	}
 	if m == nil { // no marker: what follows cannot be placed
 		r.broken = r.allSuspect
-		return p.close()
+		return p.Close()
 	}
 	r.broken = nil
 	p.expect(m.base, m.tx)
 	r.gens = append(r.gens, gen)
-	root, ok, err := p.bucket(bucketJournal)
+	root, ok, err := p.Bucket(bucketJournal)
 	if err = r.absorb(err); err != nil {
 		return err
 	}
 	if ok {
-		w := walker{seen: map[uint64]struct{}{}, bad: r.lost, use: func(k, v []byte, at place) error {
-			if len(k) == 8 {
-				p.note(binary.BigEndian.Uint64(k), at)
-			}
+		w := boltfile.Walker{Own: blobKey, Bad: r.lost, Use: func(k, v []byte, at boltfile.Place) error {
+			p.note(k, at)
 			return r.blob(gen, k, v)
 		}}
-		if err := w.walk(root, 0); err != nil {
+		if err := w.Walk(root); err != nil {
 			return err
 		}
 	}
-	if want := m.base + p.meta.tx - m.tx + 1; r.next != want {
-		r.suspectAll(p.corrupt(journalKey(r.next), fmt.Sprintf("journal should go up to %d", want-1)))
+	if want := m.base + p.LastTx() - m.tx + 1; r.next != want {
+		r.suspectAll(p.damage(journalKey(r.next), fmt.Sprintf("journal should go up to %d", want-1)))
 		r.next = want
 	}
-	if p.lostMeta {
-		r.suspectAll(p.corrupt("meta", "one meta page is invalid, the last commit may be missing"))
+	if p.LostMeta() {
+		r.suspectAll(p.damage("meta", "one meta page is invalid, the last commit may be missing"))
 	}
 	return nil
 }
@@ -108,16 +107,14 @@ func (r *replay) content(gen *generation, p *pager) error {
 // absorb turns damage into suspicion of all groups and passes on every other error.
 func (r *replay) absorb(err error) error {
 	var damage *CorruptionError
-	if errors.As(err, &damage) {
-		return r.lost(damage)
+	if errors.As(corruption(err), &damage) {
+		r.suspectAll(damage)
+		return nil
 	}
 	return err
 }
 
-func (r *replay) lost(damage *CorruptionError) error {
-	r.suspectAll(damage)
-	return nil
-}
+func (r *replay) lost(d *boltfile.Damage) error { return r.absorb(d) }
 
 func (r *replay) suspectAll(damage *CorruptionError) {
 	r.found(Corrupted{Err: damage})
@@ -136,26 +133,26 @@ func (r *replay) suspect(id wire.GroupID, damage *CorruptionError) {
 
 // begin reads the state records of gen and brings the index in line with them. It returns nil without a
 // readable marker.
-func (r *replay) begin(gen *generation, p *pager) (*marker, error) {
+func (r *replay) begin(gen *generation, p *sealed) (*marker, error) {
 	records := map[wire.GroupID][]byte{}
 	var mark []byte
-	root, ok, err := p.bucket(bucketState)
+	root, ok, err := p.Bucket(bucketState)
 	if err = r.absorb(err); err != nil {
 		return nil, err
 	}
 	if ok {
-		w := walker{seen: map[uint64]struct{}{}, use: func(k, v []byte, _ place) error {
+		w := boltfile.Walker{Own: blobKey, Use: func(k, v []byte, _ boltfile.Place) error {
 			if string(k) == string(markerKey) {
 				mark = slices.Clone(v)
 			} else if len(k) == 9 && k[0] == 'g' {
 				records[wire.GroupID(binary.BigEndian.Uint64(k[1:]))] = slices.Clone(v)
 			}
 			return nil
-		}, bad: func(damage *CorruptionError) error {
-			r.found(Corrupted{Err: damage})
+		}, Bad: func(d *boltfile.Damage) error { // the records say what is missing
+			r.found(Corrupted{Err: p.damage(d.Key, d.Detail)})
 			return nil
 		}}
-		if err := w.walk(root, 0); err != nil {
+		if err := w.Walk(root); err != nil {
 			return nil, err
 		}
 	}
@@ -169,7 +166,7 @@ func (r *replay) begin(gen *generation, p *pager) (*marker, error) {
 	}
 	if r.next != 0 && r.next != m.base && r.anyCause == nil {
 		// An unlinked file that came back, or a lost end: either way the records below decide.
-		r.allSuspect = p.corrupt(journalKey(r.next), fmt.Sprintf("journal goes on at %d", m.base))
+		r.allSuspect = p.damage(journalKey(r.next), fmt.Sprintf("journal goes on at %d", m.base))
 		r.anyCause = r.allSuspect
 	}
 	r.align(gen, &m, records)

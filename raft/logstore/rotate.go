@@ -185,25 +185,25 @@ func (s *Store) switchTo(next *prepared) {
 	}
 }
 
-// seal hands a generation that is no longer written from bbolt to the pager.
+// seal hands a generation that is no longer written from bbolt to preads.
 func (s *Store) seal(gen *generation) {
-	p, err := openPager(s.opts.files, gen.path)
+	p, err := openSealed(s.opts.files, gen.path)
 	if err == nil {
 		if err = p.locate(gen.base, gen.tx); err != nil {
-			err = errors.Join(err, p.close())
+			err = errors.Join(err, p.Close())
 		}
 	}
 	if err != nil { // readers stay with bbolt
 		s.opts.Events(HousekeepingFailed{What: "seal " + gen.path, Err: err})
 		return
 	}
-	sealed := newSource(nil, p)
+	next := newSource(nil, p)
 	s.mu.Lock()
 	old := gen.source
 	if s.mu.gens[gen.num] == gen {
-		gen.source = sealed
+		gen.source = next
 	} else { // unlinked meanwhile
-		old = sealed
+		old = next
 	}
 	s.mu.Unlock()
 	old.retire()
@@ -213,8 +213,8 @@ func (s *Store) seal(gen *generation) {
 }
 
 // cutToLength gives back the room made at the end of a file that is not written any more.
-func cutToLength(path string, p *pager) error {
-	if err := os.Truncate(path, int64(p.meta.end)*pageSize); err != nil && !errors.Is(err, os.ErrNotExist) {
+func cutToLength(path string, p *sealed) error {
+	if err := os.Truncate(path, p.Bytes()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return nil

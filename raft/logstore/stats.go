@@ -4,6 +4,8 @@ import (
 	"sync/atomic"
 
 	bolt "go.etcd.io/bbolt"
+
+	"flotilla/raft/logstore/boltfile"
 )
 
 // Stats counts since Open.
@@ -36,7 +38,7 @@ func (c *counters) committed(blobBytes int, tx *bolt.TxStats) {
 	c.commits.Add(1)
 	c.blobBytes.Add(uint64(blobBytes))
 	c.pageWrites.Add(uint64(tx.GetWrite()))
-	c.pageBytes.Add(uint64(tx.GetPageAlloc()) + pageSize)
+	c.pageBytes.Add(uint64(tx.GetPageAlloc()) + boltfile.PageSize)
 }
 
 // Stats returns the present counts.

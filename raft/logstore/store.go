@@ -173,7 +173,7 @@ func (s *Store) load() error {
 		return err
 	}
 	for _, g := range r.gens { // the last active one may be longer than it need be
-		if err := cutToLength(g.path, g.source.pages); err != nil {
+		if err := cutToLength(g.path, g.source.file); err != nil {
 			return fmt.Errorf("cut to length: %w", err)
 		}
 	}
@@ -271,11 +271,11 @@ func (s *Store) cutActive() error {
 	if s.writer.gen == nil || s.Fenced() != nil {
 		return nil
 	}
-	p, err := openPager(s.opts.files, s.writer.gen.path)
+	p, err := openSealed(s.opts.files, s.writer.gen.path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(cutToLength(p.path, p), p.close())
+	return errors.Join(cutToLength(p.Path(), p), p.Close())
 }
 
 // closeSources retires every file and waits until the last reader has let go.

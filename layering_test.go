@@ -21,11 +21,12 @@ var storeys = map[string]int{
 	"epoch":           0,
 	"raft/wire":       0,
 
-	"raft/quorum":       1,
-	"raft/progress":     1,
-	"raft/membership":   1,
-	"catalog":           1,
-	"quictransport/pki": 1,
+	"raft/quorum":            1,
+	"raft/progress":          1,
+	"raft/membership":        1,
+	"catalog":                1,
+	"quictransport/pki":      1,
+	"raft/logstore/boltfile": 1,
 
 	"birth":         2,
 	"raft/logstore": 2,

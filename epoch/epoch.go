@@ -19,11 +19,17 @@ import (
 // 0 is the epoch before the first.
 type Epoch uint64
 
-// MaxJump is how far above everything known an observed epoch may lie; beyond it the claim is
-// implausible and refused (P27). A million leader changes between two words of two nodes do not happen.
+// MaxJump is how far above the applied epoch a claim may lie; beyond it the claim is implausible and
+// refused (P27). A million leader changes that a node has missed do not happen. What was merely heard does not move
+// the bound, or one liar could move it step by step.
 const MaxJump = 1 << 20
 
-// ErrImplausible says that an epoch lies more than MaxJump above everything this node knows.
+// maxLead is how far above the applied epoch a node lets its observed one rise. It repeats what it observes in every
+// stamp, so it must stay well below what others refuse: else a claim of MaxJump, believed here, would be implausible to
+// a node that has applied one epoch less, and honest nodes would close their connections to each other.
+const maxLead = MaxJump / 2
+
+// ErrImplausible says that an epoch lies more than MaxJump above the one this node has applied.
 var ErrImplausible = errors.New("epoch implausibly far ahead")
 
 // StaleError says that a frame or an authority was older than the receiver's applied epoch (P24, P25).
@@ -90,14 +96,17 @@ func (h *Holder) Apply(e Epoch) {
 	raise(&h.applied, e)
 }
 
-// Observe takes in an epoch heard from an authenticated peer and reports whether it was news.
-// An implausible one changes nothing and returns ErrImplausible.
+// Observe takes in an epoch heard from an authenticated peer and reports whether it was news. It is believed
+// up to half of MaxJump above the applied one. An implausible one changes nothing and returns ErrImplausible.
 func (h *Holder) Observe(e Epoch) (rose bool, err error) {
-	known := h.Observed()
-	if e > known && e-known > MaxJump {
-		return false, fmt.Errorf("observe epoch %d over %d: %w", e, known, ErrImplausible)
+	applied := h.Applied()
+	if e <= applied {
+		return false, nil
 	}
-	return raise(&h.observed, e), nil
+	if e-applied > MaxJump {
+		return false, fmt.Errorf("observe epoch %d over %d: %w", e, applied, ErrImplausible)
+	}
+	return raise(&h.observed, applied+min(e-applied, maxLead)), nil
 }
 
 // Admit checks a frame's stamp: nil, *StaleError, or ErrImplausible. An admitted stamp is observed. One that

@@ -151,6 +151,25 @@ func TestImplausibleJump(t *testing.T) {
 	}
 }
 
+// P27: a liar that climbs step by step gets no further than with one step, and what a node has been made to observe is
+// plausible to one that has applied less.
+func TestPoisonStaysPlausible(t *testing.T) {
+	poisoned, fresh := NewHolder(20), NewHolder(7)
+	for i := range Epoch(8) {
+		_, _ = poisoned.Observe(20 + (i+1)*MaxJump)
+	}
+	if got := poisoned.Observed(); got > 20+MaxJump {
+		t.Errorf("observed %d", got)
+	}
+	if err := fresh.Admit(poisoned.Stamp()); err != nil {
+		t.Errorf("an honest node refuses another one's stamp: %v", err)
+	}
+	poisoned.Apply(21)
+	if rose, err := poisoned.Observe(21 + MaxJump); err != nil || !rose {
+		t.Errorf("the bound does not follow the applied epoch: %v, %v", rose, err)
+	}
+}
+
 // P27: hostile stamps change nothing.
 func TestHostileStamps(t *testing.T) {
 	for _, s := range []Stamp{

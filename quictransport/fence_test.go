@@ -154,11 +154,11 @@ func TestImplausibleEpoch(t *testing.T) {
 		r := w.raw(9)
 		qc := r.mustDial(a)
 		s := r.join(qc, a)
-		_, _ = s.Write(frameOf(epoch.Stamp{Observed: epoch.MaxJump}, 0, nil))
-		waitEpoch(t, a.fence, epoch.MaxJump)
-		_, _ = s.Write(frameOf(epoch.Stamp{Observed: 2*epoch.MaxJump + 1}, 0, nil))
+		_, _ = s.Write(frameOf(epoch.Stamp{Observed: epoch.MaxJump / 2}, 0, nil))
+		waitEpoch(t, a.fence, epoch.MaxJump/2)
+		_, _ = s.Write(frameOf(epoch.Stamp{Observed: epoch.MaxJump + 1}, 0, nil))
 		wantEnd(t, qc, ReasonStaleEpoch)
-		if got := a.fence.Observed(); got != epoch.MaxJump {
+		if got := a.fence.Observed(); got != epoch.MaxJump/2 {
 			t.Errorf("observed %d", got)
 		}
 		if s := a.Stats(); s.FenceImplausible != 1 {

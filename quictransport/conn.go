@@ -66,13 +66,15 @@ func newConn(t *Transport, qc *quic.Conn, peer wire.NodeID, dialed bool) *conn {
 // started is joined.
 func (c *conn) run() {
 	if err := c.open(); err != nil {
-		c.fail(ReasonOther, err.Error())
+		// No lane is read or written then: the peer's frames would be answered on streams that do not exist.
+		c.fail(ReasonOverload, err.Error())
+	} else {
+		c.wg.Go(c.acceptLanes)
+		for i := range c.appends.lanes {
+			c.wg.Go(func() { c.writeAppends(i) })
+		}
+		c.wg.Go(c.writeForwards)
 	}
-	c.wg.Go(c.acceptLanes)
-	for i := range c.appends.lanes {
-		c.wg.Go(func() { c.writeAppends(i) })
-	}
-	c.wg.Go(c.writeForwards)
 
 	late := time.NewTimer(prefaceTimeout)
 	defer late.Stop()

@@ -99,6 +99,13 @@ func (c *conn) answer(id uint64, reply []byte, err error) {
 	}
 	l := &c.forward
 	l.mu.Lock()
+	if l.bytes > 2*c.t.limits.LaneBytes {
+		// Errors go in above the lane's bound, as somebody waits for each. A peer that asks on and on and takes no answer
+		// is cut off.
+		l.mu.Unlock()
+		c.fail(ReasonOverload, "replies are not read")
+		return
+	}
 	defer l.mu.Unlock()
 	if err == nil && l.bytes > 0 && l.bytes+it.size() > c.t.limits.LaneBytes {
 		c.t.counters.lanes[laneForward].dropped.Add(1)

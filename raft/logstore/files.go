@@ -78,15 +78,19 @@ func freeBytes(dir string) (int64, error) {
 	return int64(st.Bavail) * st.Bsize, nil
 }
 
-// makeDir creates dir, 0700, and makes its name durable.
+// makeDir creates dir and what is above it, 0700, and makes each new name durable.
 func makeDir(fs fileSystem, dir string) error {
-	if _, err := os.Stat(dir); err == nil {
-		return nil
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	return fs.syncDir(filepath.Dir(dir))
+	parent := filepath.Dir(dir)
+	if err := makeDir(fs, parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return fs.syncDir(parent)
 }
 
 // lockDir takes the directory's lock in mode how (syscall.LOCK_EX, LOCK_SH), waiting up to timeout.

@@ -125,7 +125,7 @@ func appendGroupRecord(gen uint32, rec *groupRecord) []byte {
 	dst = wire.AppendUint(dst, uint64(s.First))
 	dst = wire.AppendUint(dst, uint64(s.Last))
 	dst = wire.AppendUint(dst, uint64(s.PrevTerm))
-	dst = wire.AppendArray(dst, len(rec.runs))
+	dst = wire.AppendArray(dst, 2*len(rec.runs))
 	for _, run := range rec.runs {
 		dst = wire.AppendUint(dst, uint64(run.first))
 		dst = wire.AppendUint(dst, uint64(run.term))
@@ -152,8 +152,11 @@ func decodeGroupRecord(value []byte, gen uint32, group wire.GroupID) (groupRecor
 		Last:       wire.Index(r.UintMax(wire.MaxNumber)),
 		PrevTerm:   wire.Term(r.UintMax(wire.MaxNumber)),
 	}}
-	n := r.ArrayLen(len(payload) / 2)
-	for range n {
+	n := r.ArrayLen(len(payload))
+	if n%2 != 0 {
+		r.Fail("term runs", wire.ErrInvalid)
+	}
+	for range n / 2 {
 		run := termRun{wire.Index(r.UintMax(wire.MaxNumber)), wire.Term(r.UintMax(wire.MaxNumber))}
 		rec.runs = append(rec.runs, run)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -59,11 +60,11 @@ func NewCluster(dir string, n int, serveFlags ...string) (*Cluster, error) {
 		if _, err := run(bin, "cert", "node", "--ca", c.path("ca"), "--node-id", strconv.Itoa(id), "--host", "127.0.0.1", "--out", c.tlsDir(id)); err != nil {
 			return nil, err
 		}
-		peer, err := freeUDP()
+		peer, err := freePort()
 		if err != nil {
 			return nil, err
 		}
-		web, err := freeTCP()
+		web, err := freePort()
 		if err != nil {
 			return nil, err
 		}
@@ -245,22 +246,34 @@ func containsAll(line string, parts []string) bool {
 	return true
 }
 
-// freeUDP returns a loopback UDP address nobody listens on now.
-func freeUDP() (string, error) {
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// Ports of nodes lie below those the kernel gives to sockets that ask for any, so that no client takes a port between
+// a node's death and its next life.
+const (
+	firstPort = 20000
+	lastPort  = 32000
+)
+
+// freePort returns a loopback address on which neither UDP nor TCP listens now.
+func freePort() (string, error) {
+	var last error
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(lastPort-firstPort))
+		if last = listenable(addr); last == nil {
+			return addr, nil
+		}
 	}
-	defer conn.Close()
-	return conn.LocalAddr().String(), nil
+	return "", fmt.Errorf("find a free port: %w", last)
 }
 
-// freeTCP returns a loopback TCP address nobody listens on now.
-func freeTCP() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func listenable(addr string) error {
+	udp, err := net.ListenPacket("udp", addr)
 	if err != nil {
-		return "", err
+		return err
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	defer udp.Close()
+	tcp, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	return tcp.Close()
 }

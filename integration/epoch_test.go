@@ -2,10 +2,13 @@ package integration
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"syscall"
 	"testing"
 )
+
+var maxPauses = flag.Int("pauses", 6, "pauses in which TestPausedMetadataLeader must see a frame refused")
 
 const (
 	refusedFrames = "flotilla_fence_refused_frames_total"
@@ -14,17 +17,40 @@ const (
 
 // TestPausedMetadataLeader stops the metadata leader with SIGSTOP until another one is elected, and lets it go on:
 // its frames are refused, it heals without a restart, and the epoch rose by exactly one per acquisition.
+//
+// A node that goes on may happen to hear the new epoch before it has sent a single frame; then there is nothing to refuse. So
+// leaders are paused until a frame was refused, a few times at most; everything else must hold each time.
 // P20 P21 P24 P25 F12
 func TestPausedMetadataLeader(t *testing.T) {
 	c := startCluster(t)
+	refused := func() float64 { return c.sum(t, refusedFrames) }
+	before, pauses := refused(), 0
+	for refused() == before {
+		if pauses++; pauses > *maxPauses {
+			t.Fatalf("no frame of a paused leader was refused in %d pauses: %s stayed at %v", *maxPauses, refusedFrames, before)
+		}
+		c.pauseMetadataLeader(t)
+		st, err := c.Status(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if won := c.sum(t, acquisitions); float64(st.Epoch) != won {
+			t.Fatalf("epoch %d after %v acquisitions of metadata leadership: it rises by exactly one each", st.Epoch, won)
+		}
+	}
+	t.Logf("%v frames refused after %d pauses", refused()-before, pauses)
+}
+
+// pauseMetadataLeader stops the leader of group 0 until the others have another one and its epoch, lets it go on, and
+// waits until it has healed.
+func (c *testCluster) pauseMetadataLeader(t *testing.T) {
+	t.Helper()
 	old := c.leaderOf(t, 0)
 	witness := old%c.Size() + 1
-	before := c.sum(t, refusedFrames)
-
 	if err := c.Signal(old, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = c.Signal(old, syscall.SIGCONT) })
+	defer func() { _ = c.Signal(old, syscall.SIGCONT) }() // whatever fails, it can be killed then
 	c.eventually(t, "another metadata leader, its epoch applied", func() error {
 		leader, _, err := c.Leader(witness, 0)
 		if err != nil || leader == 0 || leader == old {
@@ -45,16 +71,6 @@ func TestPausedMetadataLeader(t *testing.T) {
 		}
 		return err
 	})
-	if after := c.sum(t, refusedFrames); after <= before {
-		t.Errorf("no frame of the paused leader was refused: %s stayed at %v", refusedFrames, after)
-	}
-	st, err := c.Status(witness)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if won := c.sum(t, acquisitions); float64(st.Epoch) != won {
-		t.Errorf("epoch %d after %v acquisitions of metadata leadership: it rises by exactly one each", st.Epoch, won)
-	}
 }
 
 // sum adds a metric over all nodes.

@@ -15,6 +15,7 @@ import (
 type clockOffsets struct {
 	ourElapsed, ourTimeout              uintptr
 	node, theirElapsed, theirRandomised uintptr
+	log, committed                      uintptr
 }
 
 // findClocks looks the fields up by name and panics when a new version of either side has renamed one.
@@ -29,7 +30,9 @@ func findClocks() clockOffsets {
 	core := reflect.TypeFor[raft.Core]()
 	node := field(reflect.TypeFor[etcd.RawNode](), "raft")
 	inner := node.Type.Elem()
+	log := field(inner, "raftLog")
 	return clockOffsets{
+		log: log.Offset, committed: field(log.Type.Elem(), "committed").Offset,
 		ourElapsed: field(core, "elapsed").Offset, ourTimeout: field(core, "electionTimeout").Offset,
 		node: node.Offset, theirElapsed: field(inner, "electionElapsed").Offset,
 		theirRandomised: field(inner, "randomizedElectionTimeout").Offset,
@@ -45,6 +48,13 @@ func (o *clockOffsets) ours(c *raft.Core) (elapsed, timeout int) {
 func (o *clockOffsets) theirs(n *etcd.RawNode) (elapsed, timeout *int) {
 	base := *(*unsafe.Pointer)(unsafe.Add(unsafe.Pointer(n), o.node))
 	return (*int)(unsafe.Add(base, o.theirElapsed)), (*int)(unsafe.Add(base, o.theirRandomised))
+}
+
+// commit returns a pointer to the reference's commit index: no message of its own tells it what our election messages do.
+func (o *clockOffsets) commit(n *etcd.RawNode) *uint64 {
+	base := *(*unsafe.Pointer)(unsafe.Add(unsafe.Pointer(n), o.node))
+	log := *(*unsafe.Pointer)(unsafe.Add(base, o.log))
+	return (*uint64)(unsafe.Add(log, o.committed))
 }
 
 // alignClock makes both halves of p campaign at the same tick. Where our clock stands differently, other than after one

@@ -65,7 +65,7 @@ func (p *pair) verifyAppend(m *message) {
 }
 
 // compareReads compares the ends of reads at the step at which they come.
-func (w *world) compareReads(p *pair) {
+func (w *world) compareReads(p *pair, c *cause) {
 	for _, a := range p.out[sideOurs].answers {
 		r := p.asked[a.read]
 		switch {
@@ -107,6 +107,8 @@ func (w *world) compareReads(p *pair) {
 			w.note(depReadRefused)
 		case !r.theirsDone && p.now.voters != p.before.voters:
 			w.note(depReadAtChange)
+		case !r.theirsDone && c.kind == doDeliver && !(p.now.voters | p.now.learners).has(c.m.from):
+			w.note(depReadOfRemoved)
 		case !r.theirsDone && w.batched(p):
 			w.note(depRoundsBatched)
 		case !r.theirsDone:

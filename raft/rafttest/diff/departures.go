@@ -11,6 +11,9 @@ type departure int
 // The departures, in the order of the table.
 const (
 	depCommitAdvice departure = iota
+	depAdvisedNotToStand
+	depRemovedYields
+	depCountAtChange
 	depHeldLonger
 	depAppliedLater
 	depLostWithCrash
@@ -42,6 +45,7 @@ const (
 	depReadRefused
 	depReadSoleVoter
 	depReadTwice
+	depReadOfRemoved
 	depReadAtChange
 	depRefusalHint
 	depSoleVoterClock
@@ -54,8 +58,12 @@ type row struct{ id, what, why string }
 
 // table is the list of all departures. docs/divergence.md has the same rows.
 var table = [departures]row{
-	depCommitAdvice: {"commit-advice", "our messages of elections carry a commit index and its term; taken out before delivery (twins keep it)",
+	depCommitAdvice: {"commit-advice", "our messages of elections carry a commit index and its term, and a log that holds that entry takes it (here: the reference is told)",
 		"a log that holds that entry is equal up to it, whoever says so; elections then free nodes that cannot campaign (D43)"},
+	depAdvisedNotToStand: {"advised-not-to-stand", "whoever learns by such advice of a change that has not taken effect gives the election up (here: the reference loses it)",
+		"not standing is always safe; with the older membership it could win a majority that decides nothing"},
+	depRemovedYields: {"removed-yields", "a candidate that learns that it is no voter any more becomes follower; the reference stands on (here: it loses)", "not standing is always safe"},
+	depCountAtChange: {"count-at-change", "a change of the voters counts a candidate's votes anew at once; the reference at the next answer (here: counts again)", "the votes are counted by the membership in effect, and electable is asked again"},
 	depHeldLonger: {"held-longer", "one side says at an earlier step what the other holds until a later write is durable",
 		"each promise waits for what it vouches for; the reference waits for its newest write, ours for the one that matters"},
 	depAppliedLater: {"applied-later", "after a change of term the reference regards entries as durable one write later, and applies them then",
@@ -100,6 +108,7 @@ var table = [departures]row{
 	depReadRefused:    {"read-refused", "a read ends with a reason after an election timeout or a change of role or leader; the reference may answer it later or never", "a refused read tells nothing"},
 	depReadSoleVoter:  {"read-sole-voter", "a sole voter answers reads after an entry of its term is committed; the reference at once", "waiting is always safe"},
 	depReadAtChange:   {"read-at-change", "a change of the voters may confirm reads at once; in the reference the next heartbeat reply does", "a majority of the voters in effect has answered"},
+	depReadOfRemoved:  {"read-of-removed", "the answer of a leader that is removed meanwhile counts while nobody else is known to lead; the reference drops answers of strangers", "the index was confirmed by a majority while it led"},
 	depReadTwice:      {"read-twice", "a repeated forwarded read is answered once; by the reference each time", "the first answer stands"},
 	depRefusalHint:    {"refusal-again", "the reference answers a refusal that is late, or ours does", "as empty-append"},
 	depSoleVoterClock: {"sole-voter-clock", "a sole voter campaigns at its first tick after a restart; the reference waits for its timeout (here: clock set)", "an early election is always safe"},

@@ -19,11 +19,6 @@
 // not grow into two histories that cannot be compared, and a flow that only works with the other one's messages is
 // seen at the end: the network heals, and the cluster must commit and agree with the carrier's messages alone.
 //
-// # Twins
-//
-// Every tenth schedule is played to two whole clusters instead (twins.go), each with its own messages and with nothing normalised.
-// After each step both networks run until they are quiet, and the states must be equal then.
-//
 // # Departures
 //
 // Where the two differ on purpose, the difference has a row in departures.go: what differs, which side, and why it is

@@ -28,7 +28,9 @@ type message struct {
 	round    uint64 // heartbeats and replies: our number of the read round
 	position uint64 // heartbeats and replies: the reference's
 	entries  []wire.Entry
-	advice   bool // commit advice was taken out (departure commit-advice)
+	// advice and adviceTerm are what our messages of elections tell of what is committed (departure commit-advice).
+	advice     wire.Index
+	adviceTerm wire.Term
 }
 
 // orderContext is how the reference marks a vote request that a leader ordered.
@@ -122,7 +124,7 @@ func fromOurs(m *wire.Message) message {
 	switch m.Type {
 	case wire.MsgVote, wire.MsgPreVote, wire.MsgVoteReply, wire.MsgPreVoteReply:
 		c.order = m.Type == wire.MsgVote && m.Context == 1
-		c.advice = m.Commit != 0
+		c.advice, c.adviceTerm = m.Commit, m.HintTerm
 		c.commit, c.hintTerm = 0, 0
 	case wire.MsgHeartbeat, wire.MsgHeartbeatReply:
 		c.round = m.Context
@@ -139,7 +141,8 @@ func (a *message) toOurs(context uint64, commit wire.Index) wire.Message {
 		Hint: a.hint, HintTerm: a.hintTerm, Reject: a.reject, Entries: a.entries, Context: context,
 	}
 	switch a.typ {
-	case wire.MsgVote:
+	case wire.MsgVote, wire.MsgPreVote, wire.MsgVoteReply, wire.MsgPreVoteReply:
+		m.Commit, m.HintTerm = a.advice, a.adviceTerm
 		if a.order {
 			m.Context = 1
 		}

@@ -26,9 +26,6 @@ func (w *world) deliver(f flight) {
 		w.levelApplied(p)
 	}
 	w.act(p, &cause{kind: doDeliver, m: m}, func() {
-		if m.advice {
-			w.note(depCommitAdvice)
-		}
 		if m.typ == wire.MsgVote && m.term < p.now.term {
 			p.dueNotice(m.from)
 		}
@@ -36,7 +33,9 @@ func (w *world) deliver(f flight) {
 			p.heard[m.from] = 0
 		}
 		p.ours.step(m.toOurs(w.context(m), f.commit))
-		w.deliverTheirs(p, m)
+		if !w.advise(p, m) {
+			w.deliverTheirs(p, m)
+		}
 	})
 }
 
@@ -212,6 +211,58 @@ func (w *world) unreachable(p *pair, peer wire.NodeID) {
 	})
 }
 
+// advise tells the reference what ours has learned from the advice in an election message, if that was right. It reports
+// whether the message itself is not to be delivered: the vote is won, but ours knows now that it must not stand.
+func (w *world) advise(p *pair, m *message) bool {
+	if m.advice == 0 {
+		return false
+	}
+	s := p.ours.core.Status()
+	theirs := w.clocks.commit(p.theirs.node)
+	if wire.Index(*theirs) == s.Commit {
+		return false
+	}
+	if s.Commit > m.advice || termAt(p.ours.log, m.advice) != m.adviceTerm {
+		w.failf(p, "commit index %d after advice %d of term %d", s.Commit, m.advice, m.adviceTerm)
+	}
+	w.note(depCommitAdvice)
+	*theirs = uint64(s.Commit)
+	grant := (m.typ == wire.MsgVoteReply || m.typ == wire.MsgPreVoteReply) && !m.reject
+	if !grant || s.Role != raft.Follower || p.now.role == raft.Follower || s.Term != p.now.term {
+		return false
+	}
+	w.note(depAdvisedNotToStand)
+	w.lose(p)
+	return true
+}
+
+// lose lets the reference lose the election that it holds: all who have not answered refuse.
+func (w *world) lose(p *pair) {
+	for _, n := range p.now.voters.list() {
+		s := p.theirs.state()
+		typ := pb.MsgPreVoteResp
+		switch {
+		case n == p.id:
+			continue
+		case s.role == raft.Candidate:
+			typ = pb.MsgVoteResp
+		case s.role != raft.PreCandidate:
+			return
+		}
+		p.theirs.step(&pb.Message{Type: typ.Enum(), From: new(uint64(n)), To: new(uint64(p.id)), Term: new(uint64(s.term)), Reject: new(true)})
+	}
+}
+
+// recount makes the reference count the votes that it has again.
+func (w *world) recount(p *pair) {
+	s := p.theirs.state()
+	m := &pb.Message{Type: pb.MsgVoteResp.Enum(), From: new(uint64(p.id)), To: new(uint64(p.id)), Term: new(uint64(s.term))}
+	if s.role == raft.PreCandidate {
+		m.Type, m.Term = pb.MsgPreVoteResp.Enum(), new(uint64(s.term)+1)
+	}
+	p.theirs.step(m)
+}
+
 // alignState brings the reference in line where ours departs from it on purpose and a state follows from that.
 func (w *world) alignState(p *pair, c *cause) {
 	was := &p.before
@@ -222,12 +273,13 @@ func (w *world) alignState(p *pair, c *cause) {
 	case p.now.role == raft.Follower && theirs.role == raft.PreCandidate && c.kind == doDeliver && c.m.typ == wire.MsgVote &&
 		p.now.vote == c.m.from && p.now.term == theirs.term:
 		w.note(depPreCandidateYields)
-		for _, n := range p.now.voters.list() {
-			if n != p.id && p.theirs.state().role == raft.PreCandidate {
-				p.theirs.step(&pb.Message{Type: pb.MsgPreVoteResp.Enum(), From: new(uint64(n)), To: new(uint64(p.id)),
-					Term: new(uint64(theirs.term)), Reject: new(true)})
-			}
-		}
+		w.lose(p)
+	case p.now.role == raft.Follower && theirs.role != raft.Follower && !p.now.voters.has(p.id) && was.voters.has(p.id):
+		w.note(depRemovedYields)
+		w.lose(p)
+	case was.voters != p.now.voters && was.role != raft.Follower && p.now.role != theirs.role && !leads(&theirs):
+		w.note(depCountAtChange)
+		w.recount(p)
 	case leads(was) && was.transferee != 0 && p.now.transferee == 0 && theirs.transferee == was.transferee && c.kind == doDeliver && c.m.reject:
 		w.note(depTransferDeclined)
 		p.theirs.node.TransferLeader(uint64(p.id))

@@ -159,7 +159,7 @@ func (w *world) settle(p *pair, c *cause) {
 	w.fillRounds(p)
 	w.compareState(p)
 	w.compareMessages(p, c)
-	w.compareReads(p)
+	w.compareReads(p, c)
 	w.checkSafety(p)
 	w.alignClock(p, c)
 	w.top = max(w.top, p.now.commit)

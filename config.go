@@ -60,7 +60,7 @@ type Config struct {
 	Vet func(command []byte) error
 	// ClientConn takes over connections that speak the client protocol, in a goroutine of their own; nil refuses them.
 	ClientConn func(*quic.Conn)
-	// Logger gets the node's events; default none. For its metrics, see package metrics.
+	// Logger gets the node's events; default none. For its metrics, see package server/metrics.
 	Logger *slog.Logger
 }
 

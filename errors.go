@@ -3,7 +3,7 @@ package flotilla
 import (
 	"errors"
 
-	"flotilla/birth"
+	"flotilla/catalog/birth"
 )
 
 // ErrNotBorn says that the data directory is empty and the Config does not say how its cluster comes to be.

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"strings"
 
-	"flotilla/birth"
+	"flotilla/catalog/birth"
 	"flotilla/quictransport"
 	"flotilla/raft/logstore"
 	"flotilla/raft/multiraft"

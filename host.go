@@ -7,8 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"flotilla/birth"
 	"flotilla/catalog"
+	"flotilla/catalog/birth"
 	"flotilla/epoch"
 	"flotilla/quictransport"
 	"flotilla/quictransport/pki"

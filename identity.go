@@ -7,7 +7,7 @@ import (
 	"net/netip"
 	"path/filepath"
 
-	"flotilla/birth"
+	"flotilla/catalog/birth"
 	"flotilla/quictransport/pki"
 	"flotilla/raft/wire"
 )

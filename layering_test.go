@@ -28,7 +28,7 @@ var storeys = map[string]int{
 	"quictransport/pki":      1,
 	"raft/logstore/boltfile": 1,
 
-	"birth":         2,
+	"catalog/birth": 2,
 	"raft/logstore": 2,
 	"quictransport": 2,
 
@@ -43,9 +43,9 @@ var storeys = map[string]int{
 	"client/protocol":      5,
 	"raft/rafttest/script": 5,
 
-	"kv":      6,
-	"client":  6,
-	"metrics": 6,
+	"kv":             6,
+	"client":         6,
+	"server/metrics": 6,
 
 	"server": 7,
 

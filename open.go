@@ -8,8 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"flotilla/birth"
 	"flotilla/catalog"
+	"flotilla/catalog/birth"
 	"flotilla/epoch"
 	"flotilla/quictransport"
 	"flotilla/raft/logstore"
@@ -107,6 +107,8 @@ func (h *Host) openTransport(context.Context) (err error) {
 		Cluster: h.identity.ClusterID, ClusterName: h.identity.ClusterName, Self: h.identity.NodeID,
 		Incarnation: h.start, Generation: h.identity.Generation, Conn: h.cfg.Conn, TLS: h.tls, Fence: h.fence,
 		ClientConn: h.cfg.ClientConn, Generations: h.meta.generation, ResetKey: resetKey, Events: h.transportEvent,
+		// A silent peer is given up when an election would be due, and dialled again well before the next (F39).
+		Limits: quictransport.Limits{Beacon: h.cfg.Heartbeat, Silence: h.cfg.ElectionTimeout, Dial: h.cfg.ElectionTimeout * 7 / 10},
 	})
 	if err == nil {
 		h.cfg.Conn = nil // the transport's now

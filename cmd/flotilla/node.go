@@ -13,7 +13,7 @@ import (
 	"flotilla"
 	"flotilla/client/protocol"
 	"flotilla/kv"
-	"flotilla/metrics"
+	"flotilla/server/metrics"
 	"flotilla/quictransport/pki"
 	"flotilla/server"
 

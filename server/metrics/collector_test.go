@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"flotilla"
-	"flotilla/metrics"
+	"flotilla/server/metrics"
 	"flotilla/quictransport/pki"
 
 	"github.com/prometheus/client_golang/prometheus"

@@ -66,6 +66,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 		return nil, certain("dial", nil, err)
 	}
 	c.spawn(c.keepRoutes)
+	c.spawn(c.watch)
 	return c, nil
 }
 

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
 
 	"flotilla/client/protocol"
+	"flotilla/raft/wire"
 )
 
 // errLost says that a connection ended while a request was under way on it: it may have been carried out.
@@ -22,6 +24,10 @@ type call struct {
 	done  chan struct{}
 	reply protocol.Reply
 	err   error
+	// group is the one whose leader is asked, MetadataGroup for a call that any node answers. since is when the try under
+	// way began. Both are set before the call is in a connection's table, and read by others only while it is there.
+	group wire.GroupID
+	since time.Time
 }
 
 var callPool = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
@@ -29,20 +35,26 @@ var callPool = sync.Pool{New: func() any { return &call{done: make(chan struct{}
 func newCall() *call { return callPool.Get().(*call) }
 
 func (c *call) release() {
-	c.reply, c.err = protocol.Reply{}, nil
+	c.reply, c.err, c.group = protocol.Reply{}, nil, wire.MetadataGroup
 	callPool.Put(c)
 }
 
 // conn is one connection to one node. Its reader goroutine owns what is read, its Writer what is written.
 type conn struct {
+	addr string
 	qc   *quic.Conn
 	out  *protocol.Writer
 	done chan struct{} // closed when nothing can be asked any more
-	mu   struct {
+	// silent is set while calls wait and nothing at all is heard; others are asked first then.
+	silent atomic.Bool
+	mu     struct {
 		sync.Mutex
 		calls map[uint64]*call
 		last  uint64
 		err   error
+		// replies counts what was heard; seen is its value when the watch last saw it move, at quietSince.
+		replies, seen uint64
+		quietSince    time.Time
 	}
 }
 
@@ -78,8 +90,8 @@ func handshake(ctx context.Context, qc *quic.Conn) (*quic.Stream, *protocol.Fram
 	return stream, frames, stream.SetDeadline(time.Time{})
 }
 
-func newConn(qc *quic.Conn) *conn {
-	c := &conn{qc: qc, out: protocol.NewWriter(maxBacklogBytes, writeTimeout), done: make(chan struct{})}
+func newConn(addr string, qc *quic.Conn) *conn {
+	c := &conn{addr: addr, qc: qc, out: protocol.NewWriter(maxBacklogBytes, writeTimeout), done: make(chan struct{})}
 	c.mu.calls = make(map[uint64]*call)
 	return c
 }
@@ -114,6 +126,7 @@ func (c *conn) deliver(body []byte, reply *protocol.Reply) error {
 	c.mu.Lock()
 	w := c.mu.calls[reply.ID]
 	delete(c.mu.calls, reply.ID)
+	c.mu.replies++
 	c.mu.Unlock()
 	if w == nil {
 		return nil
@@ -167,7 +180,7 @@ const (
 
 // ask sends q and waits for the reply, which is in w when the error is nil.
 func (c *conn) ask(ctx context.Context, q *protocol.Request, w *call) (sent, error) {
-	w.reply, w.err = protocol.Reply{}, nil // w may have been through another try
+	w.reply, w.err, w.since = protocol.Reply{}, nil, time.Now() // w may have been through another try
 	c.mu.Lock()
 	if err := c.mu.err; err != nil {
 		c.mu.Unlock()

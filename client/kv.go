@@ -143,6 +143,7 @@ func (c *Client) writeOnce(ctx context.Context, s *session, t ticket, p *pause, 
 	doubt := writeNot
 	for {
 		q.Session, q.Sequence, q.Acked = t.id, t.seq, s.mark(t)
+		w.group = q.Group
 		sent, err := c.try(ctx, c.target(q.Group), q, w)
 		if err == nil {
 			switch {

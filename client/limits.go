@@ -18,8 +18,12 @@ const (
 	dialTimeout = 3 * time.Second
 	// writeTimeout bounds one write: a node that takes nothing for so long is as good as gone.
 	writeTimeout = 10 * time.Second
-	// idleTimeout ends a connection whose other side is silent, keepAlive keeps one that is idle. A killed node is noticed
-	// by its silence, and until then its callers wait: about as long as an election takes.
+	// slowAfter is how long a call waits before another node is asked who leads its group, watchEvery how often calls are
+	// looked at. Far above what an answer takes, far below an election.
+	slowAfter  = 300 * time.Millisecond
+	watchEvery = 100 * time.Millisecond
+	// idleTimeout ends a connection whose other side is silent, keepAlive keeps one that is idle. Who waits for an answer
+	// does not wait for this.
 	idleTimeout = 2 * time.Second
 	keepAlive   = 600 * time.Millisecond
 

@@ -38,14 +38,18 @@ const (
 	standsConnected standing = iota
 	standsFree               // to be dialled
 	standsDialing            // somebody waits already
+	standsSilent             // connected, and does not answer
 	standsPausing            // asking would fail at once
 )
 
 func (p *peer) standing(now time.Time) standing {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	cn := p.live()
 	switch {
-	case p.live() != nil:
+	case cn != nil && cn.silent.Load():
+		return standsSilent
+	case cn != nil:
 		return standsConnected
 	case p.mu.dialing != nil:
 		return standsDialing
@@ -158,7 +162,7 @@ func (c *Client) establish(addr string) (*conn, error) {
 		_ = qc.CloseWithError(quic.ApplicationErrorCode(protocol.CloseDone), "") // err is what matters
 		return nil, err
 	}
-	cn := newConn(qc)
+	cn := newConn(addr, qc)
 	if !c.spawn(func() { cn.read(frames) }) || !c.spawn(func() { cn.write(stream) }) {
 		cn.fail(ErrClosed)
 		return nil, ErrClosed

@@ -69,6 +69,9 @@ func (c *Client) again(ctx context.Context, g wire.GroupID, p *pause, err error)
 	if c.life.Err() != nil {
 		return ErrClosed
 	}
+	if errors.Is(err, errMoved) {
+		return nil // where to is known, and the wait is over already
+	}
 	var w *wire.Error
 	if errors.As(err, &w) {
 		if !w.Retryable() && w.Code != wire.CodeUnknownGroup {
@@ -111,6 +114,7 @@ func (c *Client) read(ctx context.Context, key []byte, q *protocol.Request, w *c
 		if q.Consistency == protocol.Stale && tries == 0 {
 			peer = c.anyPeer() // spreads the load
 		}
+		w.group = g
 		_, err := c.try(ctx, peer, q, w)
 		if err == nil {
 			return nil

@@ -11,11 +11,12 @@ import (
 	"testing"
 )
 
-// The sizes of the house (architecture section 1): what is larger holds more than one noun.
+// The sizes of the house (architecture section 1): what is larger holds more than one noun. A package aims at 3,500
+// lines; the gate closes a little above, so that nobody cuts comments to get through.
 const (
 	maxFileLines     = 600
 	maxFunctionLines = 70
-	maxPackageLines  = 3500
+	maxPackageLines  = 3800
 	maxRootLines     = 1000
 )
 

@@ -13,9 +13,9 @@ import (
 	"flotilla"
 	"flotilla/client/protocol"
 	"flotilla/kv"
-	"flotilla/server/metrics"
 	"flotilla/quictransport/pki"
 	"flotilla/server"
+	"flotilla/server/metrics"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"

@@ -147,3 +147,14 @@ func mix(xs ...uint64) uint64 {
 	}
 	return h
 }
+
+// vetted refuses a command that the machine could not read.
+func (g *group) vetted(data []byte, ch wire.Change) error {
+	if g.vet == nil || ch.Kind != 0 {
+		return nil
+	}
+	if err := g.vet(data); err != nil {
+		return g.errorf(wire.CodeBadRequest, "the state machine cannot read this command: %v", err)
+	}
+	return nil
+}

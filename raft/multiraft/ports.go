@@ -62,8 +62,7 @@ type GroupConfig struct {
 	Machine StateMachine
 	// Applied is the index the machine's state already includes: 0 for one that lives in memory.
 	Applied wire.Index
-	// Vet, when not nil, judges a command before this node proposes it, whoever asks, another node included; its error
-	// refuses the command with CodeBadRequest. A machine that quarantines on what it cannot read (F17) wants one:
-	// in the log, one bad command takes the group out of service on every node. Any goroutine calls it.
+	// Vet, when not nil, judges a command before this node proposes it, for itself or another; its error refuses it with
+	// CodeBadRequest. In the log, a command that the machine cannot read takes the group down on every node (F17).
 	Vet func(command []byte) error
 }

@@ -53,10 +53,8 @@ func (e *Engine) proposeHere(ctx context.Context, g *group, data []byte, ch wire
 	if err := context.Cause(ctx); err != nil {
 		return Result{}, e.failed(&wire.Error{Code: wire.CodeTimeout, Group: g.id, Cause: err})
 	}
-	if g.vet != nil && ch.Kind == 0 {
-		if err := g.vet(data); err != nil {
-			return Result{}, e.failed(&wire.Error{Code: wire.CodeBadRequest, Group: g.id, Cause: err, Detail: "the state machine could not read this command"})
-		}
+	if err := g.vetted(data, ch); err != nil {
+		return Result{}, e.failed(err)
 	}
 	p := e.newProposal(g, data, ch)
 	if err := g.reserve(p.cost); err != nil {

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"flotilla"
-	"flotilla/server/metrics"
 	"flotilla/quictransport/pki"
+	"flotilla/server/metrics"
 
 	"github.com/prometheus/client_golang/prometheus"
 )

@@ -15,6 +15,12 @@ func (w *world) compareState(p *pair) {
 		w.note(depAppliedLater)
 		theirs.applied, theirs.voters, theirs.learners = ours.applied, ours.voters, ours.learners
 	}
+	p.inStep = [maxNodes + 1]bool{}
+	for n, next := range p.before.next {
+		p.inStep[n] = next != 0 && next == p.theirNext[n]
+	}
+	p.theirNext = theirs.next
+	theirs.next = ours.next
 	if ours != theirs {
 		w.failf(p, "states differ")
 		return

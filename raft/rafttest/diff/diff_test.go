@@ -21,7 +21,7 @@ func TestSchedules(t *testing.T) {
 	}
 }
 
-// N12: the same seed gives the same schedule, step by step, with every word that is said.
+// The same seed gives the same schedule, step by step, with every word that is said.
 func TestReplay(t *testing.T) {
 	for _, seed := range []uint64{3, 17, 450, 885} {
 		var first, second strings.Builder

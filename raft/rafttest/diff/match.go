@@ -98,7 +98,7 @@ func (w *world) explainAll(p *pair, c *cause) {
 func (w *world) explain(p *pair, c *cause, side int, m *promise) (departure, bool) {
 	switch m.typ {
 	case wire.MsgAppend:
-		return w.explainAppend(p, side, &m.message)
+		return w.explainAppend(p, c, side, &m.message)
 	case wire.MsgHeartbeat:
 		return explainHeartbeat(p, c, side, &m.message)
 	case wire.MsgHeartbeatReply:
@@ -156,7 +156,7 @@ func (w *world) takeOther(p *pair, side int, match func(*promise) bool) bool {
 
 // explainAppend allows appends to be sent at other times, if what they say is right: it is the leader's log and
 // commit index.
-func (w *world) explainAppend(p *pair, side int, m *message) (departure, bool) {
+func (w *world) explainAppend(p *pair, c *cause, side int, m *message) (departure, bool) {
 	log := p.ours.log
 	right := m.term == p.now.term && m.commit <= p.now.commit && (m.index == 0 || termAt(log, m.index) == m.logTerm) &&
 		int(m.index)+len(m.entries) <= len(log)
@@ -174,6 +174,8 @@ func (w *world) explainAppend(p *pair, side int, m *message) (departure, bool) {
 		return depAppendCommit, true
 	case len(m.entries) == 0:
 		return depEmptyAppend, true
+	case p.inStep[m.to] && (c.kind != doDeliver || c.m.typ == wire.MsgAppendReply && !c.m.reject):
+		return 0, false
 	case m.index < p.before.match[m.to]+1 || side == sideTheirs:
 		return depAppendAgain, true
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"flotilla/raft"
+	"flotilla/raft/progress"
 	"flotilla/raft/wire"
 )
 
@@ -139,7 +140,11 @@ func (o *ours) state() state {
 		transferee: st.Transferee, voters: setOf(st.Membership.Voters), learners: setOf(st.Membership.Learners),
 	}
 	for i := range st.Followers {
-		s.match[st.Followers[i].Node] = st.Followers[i].Match
+		f := &st.Followers[i]
+		s.match[f.Node] = f.Match
+		if f.State == progress.Replicate {
+			s.next[f.Node] = f.Next
+		}
 	}
 	return s
 }

@@ -18,18 +18,20 @@ type pair struct {
 	out         [2]output
 
 	// verified is what the harness believes of the core's mark of the same name: the log equals the present leader's up to here.
-	verified wire.Index
-	rounds   map[wire.Term][]mark  // of this node's leaderships
-	reads    map[uint64]uint64     // our number of a forwarded read -> its number in the schedule
-	numbers  map[uint64]uint64     // the other way
-	asked    map[uint64]*read      // reads asked here in this life
-	heard    [maxNodes + 1]int     // ticks since a leader heard a peer in its term
-	acked    ackMark               // the last acknowledgement of ours
-	noticed  [maxNodes + 1]notices // by node, stale requests for our vote to be answered
-	early    map[uint64]departure  // forwarded reads that ours ended before the reference, and why
-	waiting  int                   // ticks since something waits for the disk
-	stepped  int                   // number of the present step
-	begun    int                   // step in which our latest read round began
+	verified  wire.Index
+	rounds    map[wire.Term][]mark     // of this node's leaderships
+	reads     map[uint64]uint64        // our number of a forwarded read -> its number in the schedule
+	numbers   map[uint64]uint64        // the other way
+	asked     map[uint64]*read         // reads asked here in this life
+	heard     [maxNodes + 1]int        // ticks since a leader heard a peer in its term
+	acked     ackMark                  // the last acknowledgement of ours
+	noticed   [maxNodes + 1]notices    // by node, stale requests for our vote to be answered
+	theirNext [maxNodes + 1]wire.Index // as state.next, of the reference
+	inStep    [maxNodes + 1]bool       // followers that both halves sent the same to, before this step
+	early     map[uint64]departure     // forwarded reads that ours ended before the reference, and why
+	waiting   int                      // ticks since something waits for the disk
+	stepped   int                      // number of the present step
+	begun     int                      // step in which our latest read round began
 }
 
 // ackMark is the highest acknowledgement that our side has said to a leader.

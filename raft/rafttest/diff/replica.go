@@ -27,6 +27,9 @@ type state struct {
 	transferee       wire.NodeID
 	voters, learners nodeSet
 	match            [maxNodes + 1]wire.Index // a leader's followers
+	// next is where a leader goes on with followers that take everything, 0 for others. When that is so is taste, but if both
+	// sides agree on it, they must send the same.
+	next [maxNodes + 1]wire.Index
 }
 
 // nodeSet has bit n for node n.

@@ -238,8 +238,12 @@ func (t *theirs) state() state {
 	}
 	if s.role == raft.Leader {
 		t.node.WithProgress(func(id uint64, _ etcd.ProgressType, pr tracker.Progress) {
-			if id != uint64(t.id) {
-				s.match[id] = wire.Index(pr.Match)
+			if id == uint64(t.id) {
+				return
+			}
+			s.match[id] = wire.Index(pr.Match)
+			if pr.State == tracker.StateReplicate {
+				s.next[id] = wire.Index(pr.Next)
 			}
 		})
 	}

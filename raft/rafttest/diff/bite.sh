@@ -50,5 +50,4 @@ plant "changes while another is pending" change.go 'len(c.apply.changes) > 0 ||'
 plant "truncates where the logs agree" follower.go 'if term != e.Term {' 'if term != e.Term || e.Index == c.log.last() && e.Index > c.commit {'
 plant "does not send what is proposed" leader.go 'c.lead.uncommitted += e.Size()
 	c.lead.dirty = true' 'c.lead.uncommitted += e.Size()'
-plant "stands although told not to" candidate.go 'case !c.electable():' 'case false:'
 exit $survived

@@ -47,7 +47,6 @@ const (
 	depReadTwice
 	depReadOfRemoved
 	depReadAtChange
-	depRefusalHint
 	depSoleVoterClock
 	depElectionClock
 	departures
@@ -110,7 +109,6 @@ var table = [departures]row{
 	depReadAtChange:   {"read-at-change", "a change of the voters may confirm reads at once; in the reference the next heartbeat reply does", "a majority of the voters in effect has answered"},
 	depReadOfRemoved:  {"read-of-removed", "the answer of a leader that is removed meanwhile counts while nobody else is known to lead; the reference drops answers of strangers", "the index was confirmed by a majority while it led"},
 	depReadTwice:      {"read-twice", "a repeated forwarded read is answered once; by the reference each time", "the first answer stands"},
-	depRefusalHint:    {"refusal-again", "the reference answers a refusal that is late, or ours does", "as empty-append"},
 	depSoleVoterClock: {"sole-voter-clock", "a sole voter campaigns at its first tick after a restart; the reference waits for its timeout (here: clock set)", "an early election is always safe"},
 	depElectionClock:  {"election-clock", "the election clock starts afresh with each change of role, at fewer occasions in the reference (here: clock set)", "clocks are for liveness; safety needs none"},
 }

@@ -24,6 +24,7 @@ type theirs struct {
 	conf    *pb.ConfState
 	applied wire.Index
 	pending []theirWrite
+	votes   int // requests for votes held in the present step
 	err     error
 }
 
@@ -131,6 +132,7 @@ func (t *theirs) say(m *pb.Message, out *output) {
 func (t *theirs) hold(votes []*pb.Message, out *output) {
 	if n := len(t.pending); n > 0 {
 		t.pending[n-1].held = append(t.pending[n-1].held, votes...)
+		t.votes += len(votes)
 		return
 	}
 	for _, m := range votes {

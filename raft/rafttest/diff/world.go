@@ -154,6 +154,9 @@ func (w *world) settle(p *pair, c *cause) {
 		w.failf(p, "ours: %v, reference: %v", p.ours.err, p.theirs.err)
 		return
 	}
+	for ; p.theirs.votes > 0; p.theirs.votes-- {
+		w.note(depVoteRequestHeld)
+	}
 	w.number(p, c)
 	p.markRounds()
 	w.fillRounds(p)

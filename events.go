@@ -57,11 +57,10 @@ func (h *Host) heedRefusal(e quictransport.Event) {
 	if !errors.As(e.Err, &closed) || !closed.Remote {
 		return
 	}
-	registered := h.meta.generation(h.identity.NodeID) == h.identity.Generation // then one peer's word is not enough
-	switch {
-	case closed.Reason == quictransport.ReasonGeneration && !registered:
-		h.fail(birth.RefusedGeneration(h.identity.NodeID))
-	case closed.Reason == quictransport.ReasonRemoved:
+	switch self := h.identity.NodeID; { // one peer's word is not enough: it may lie
+	case closed.Reason == quictransport.ReasonGeneration && h.meta.generation(self) != h.identity.Generation:
+		h.fail(birth.RefusedGeneration(self))
+	case closed.Reason == quictransport.ReasonRemoved && h.verdict.Removed(self, e.Peer, h.meta.View()):
 		h.fail(fmt.Errorf("node %d: %w", h.identity.NodeID, ErrRemoved))
 	}
 }

@@ -41,6 +41,7 @@ type Host struct {
 	fence     *epoch.Holder
 	store     *logstore.Store
 	transport *quictransport.Transport
+	verdict   birth.Verdict // of the peers on this node
 	engine    *multiraft.Engine
 
 	// life ends when the node closes, health when it cannot go on, each with the first reason; tasks are the

@@ -42,7 +42,8 @@ func steps() []step {
 			name: "transport", open: (*Host).openTransport,
 			close: func(h *Host, c ctx) error { return h.transport.Close(c) },
 			kill:  func(h *Host, _ ctx) error { h.transport.Kill(); return nil },
-		}, {
+		},
+		{
 			name: "engine", open: (*Host).openEngine,
 			close: func(h *Host, c ctx) error { return h.engine.Close(c) },
 			kill:  func(h *Host, _ ctx) error { h.engine.Kill(); return nil },

@@ -250,7 +250,9 @@ func TestUnknownCommandStops(t *testing.T) {
 func TestEncodeRefusesWhatNobodyReads(t *testing.T) {
 	for _, c := range []Change{
 		PutGroup{Group: Group{ID: 1, Voters: []wire.NodeID{2, 1}}},
-		RegisterNode{ID: 1 << 63}, EpochBump{Term: 1 << 63}, AssignShards{Claims: []Claim{{0, wire.Shards + 1, 1}}},
+		RegisterNode{ID: 1 << 63},
+		EpochBump{Term: 1 << 63},
+		AssignShards{Claims: []Claim{{0, wire.Shards + 1, 1}}},
 	} {
 		if _, err := Encode(c); err == nil {
 			t.Errorf("%+v: encoded", c)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -236,9 +237,7 @@ func TestOlderFormatMigrated(t *testing.T) {
 
 	clone := func(r records) records {
 		out := records{}
-		for k, v := range r {
-			out[k] = v
-		}
+		maps.Copy(out, r)
 		return out
 	}
 	var steps []string

@@ -4,7 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"sort"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -136,7 +136,7 @@ func TestLeaderKilled(t *testing.T) {
 	if err := ledger.Verify(ctx, c.stores(t)[0]); err != nil {
 		t.Fatal(err)
 	}
-	sort.Slice(gaps, func(i, j int) bool { return gaps[i] < gaps[j] })
+	slices.Sort(gaps)
 	total, unsure, refused := ledger.Counts()
 	t.Logf("%d leaders killed; next acknowledged write after p50 %v, max %v; %d acknowledged writes there, %d unknown, %d refused",
 		*tries, gaps[len(gaps)/2].Round(time.Millisecond), gaps[len(gaps)-1].Round(time.Millisecond), total, unsure, refused)

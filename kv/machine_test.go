@@ -276,7 +276,8 @@ func TestCommandsRoundTrip(t *testing.T) {
 		put("k", "v"),
 		{Op: OpPut, Session: 7, Sequence: 1 << 40, Acked: 300, Require: AtRevision(0), Key: []byte("k"), Value: []byte{}},
 		{Op: OpDelete, Key: bytes.Repeat([]byte("k"), 400), Require: AtRevision(9)},
-		{Op: OpOpen}, {Op: OpClose, Session: 1 << 60},
+		{Op: OpOpen},
+		{Op: OpClose, Session: 1 << 60},
 	} {
 		got, err := DecodeCommand(AppendCommand(nil, &c))
 		if diff := cmp.Diff(c, got); err != nil || diff != "" {

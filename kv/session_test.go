@@ -203,8 +203,12 @@ func TestExactlyOnceUnderRepetition(t *testing.T) {
 // FuzzApply: no bytes make the machine panic, and two machines agree on them.
 func FuzzApply(f *testing.F) {
 	for _, c := range []Command{
-		put("a", "1"), {Op: OpOpen}, in(put("a", "2"), 1, 1, 1), in(put("b", "2"), 1, 900, 3), {Op: OpClose, Session: 1},
-		{Op: OpDelete, Key: []byte("a"), Require: AtRevision(1)}, in(put("b", "2"), 1, 1<<63, 1<<62),
+		put("a", "1"),
+		{Op: OpOpen},
+		in(put("a", "2"), 1, 1, 1), in(put("b", "2"), 1, 900, 3),
+		{Op: OpClose, Session: 1},
+		{Op: OpDelete, Key: []byte("a"), Require: AtRevision(1)},
+		in(put("b", "2"), 1, 1<<63, 1<<62),
 	} {
 		f.Add(AppendCommand(nil, &c), AppendScan(nil, Scan{Prefix: []byte("a"), After: []byte("a"), Limit: 3}))
 	}

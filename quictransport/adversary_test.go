@@ -50,7 +50,6 @@ func TestPoisonedEpochPartsNobody(t *testing.T) {
 		if n := b.rec.count(1, wire.PeerDown); n != 0 {
 			t.Errorf("the honest nodes were parted %d times", n)
 		}
-
 	})
 }
 

@@ -283,9 +283,13 @@ func TestCloseWhileBusy(t *testing.T) {
 func FuzzRequests(f *testing.F) {
 	for _, q := range []protocol.Request{
 		{Kind: protocol.KindPut, ID: 1, Group: 1, Session: 1, Sequence: 1, Acked: 1, Key: []byte("k"), Value: []byte("v"), Require: protocol.AtRevision(3)},
-		{Kind: protocol.KindDelete, ID: 1, Key: []byte("k")}, {Kind: protocol.KindGet, Key: []byte("k")}, {Kind: protocol.KindOpenSession, Group: 1},
-		{Kind: protocol.KindScan, Group: 1, Key: []byte("k"), After: []byte("kk"), Limit: 9}, {Kind: protocol.KindCloseSession, Group: 1, Session: 4},
-		{Kind: protocol.KindStatus}, {Kind: protocol.KindRoutes},
+		{Kind: protocol.KindDelete, ID: 1, Key: []byte("k")},
+		{Kind: protocol.KindGet, Key: []byte("k")},
+		{Kind: protocol.KindOpenSession, Group: 1},
+		{Kind: protocol.KindScan, Group: 1, Key: []byte("k"), After: []byte("kk"), Limit: 9},
+		{Kind: protocol.KindCloseSession, Group: 1, Session: 4},
+		{Kind: protocol.KindStatus},
+		{Kind: protocol.KindRoutes},
 	} {
 		f.Add(protocol.AppendRequest(nil, &q))
 	}

@@ -226,9 +226,20 @@ func TestTokenGuardsEveryPath(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	w := newWeb(t, Config{Token: []byte("secret"), Metrics: registry, Debug: true})
 	for _, p := range []struct{ method, path string }{
-		{"GET", "/v1/status"}, {"GET", "/version"}, {"GET", "/metrics"}, {"GET", "/readyz?verbose"}, {"GET", "/readyz?a&verbose=1"},
-		{"GET", "/v1/kv/a"}, {"PUT", "/v1/kv/a"}, {"DELETE", "/v1/kv/a"}, {"GET", "/v1/kv/../../livez"}, {"PUT", "/v1/kv//"},
-		{"GET", "/debug/pprof/"}, {"GET", "/debug/pprof/heap"}, {"GET", "/anything"}, {"POST", "/v1/status"},
+		{"GET", "/v1/status"},
+		{"GET", "/version"},
+		{"GET", "/metrics"},
+		{"GET", "/readyz?verbose"},
+		{"GET", "/readyz?a&verbose=1"},
+		{"GET", "/v1/kv/a"},
+		{"PUT", "/v1/kv/a"},
+		{"DELETE", "/v1/kv/a"},
+		{"GET", "/v1/kv/../../livez"},
+		{"PUT", "/v1/kv//"},
+		{"GET", "/debug/pprof/"},
+		{"GET", "/debug/pprof/heap"},
+		{"GET", "/anything"},
+		{"POST", "/v1/status"},
 	} {
 		for name, header := range map[string][]string{
 			"none": nil, "wrong": {"Authorization", "Bearer wrong"}, "prefix": {"Authorization", "Bearer secre"}, "longer": {"Authorization", "Bearer secrets"},

@@ -3,6 +3,7 @@ package birth
 import (
 	"crypto/x509"
 	"errors"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -59,9 +60,7 @@ func TestClusterID(t *testing.T) {
 	vary := func(name string, change func(*Plan)) {
 		v := p
 		v.Nodes = map[wire.NodeID]string{}
-		for id, a := range p.Nodes {
-			v.Nodes[id] = a
-		}
+		maps.Copy(v.Nodes, p.Nodes)
 		change(&v)
 		variants[name] = v
 	}

@@ -20,8 +20,10 @@ var requests = []Request{
 	{Kind: KindDelete, ID: 2, Key: bytes.Repeat([]byte("k"), 4096), Require: AtRevision(77)},
 	{Kind: KindGet, ID: 3, Consistency: Stale, Key: []byte("k")},
 	{Kind: KindScan, ID: 4, Group: 2, Consistency: Linearizable, Key: []byte("p/"), After: []byte("p/x"), Limit: 10},
-	{Kind: KindStatus, ID: 5}, {Kind: KindRoutes, ID: 6},
-	{Kind: KindOpenSession, ID: 7, Group: 4}, {Kind: KindCloseSession, ID: 8, Group: 4, Session: 5},
+	{Kind: KindStatus, ID: 5},
+	{Kind: KindRoutes, ID: 6},
+	{Kind: KindOpenSession, ID: 7, Group: 4},
+	{Kind: KindCloseSession, ID: 8, Group: 4, Session: 5},
 }
 
 func replies() []Reply {

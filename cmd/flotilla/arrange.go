@@ -123,6 +123,7 @@ func unknownCommand(v invocation, commands []*cli.Command, name string) error {
 func isHelp(arg string) bool {
 	return arg == "--help" || arg == "-help" || arg == "-h" || arg == "help"
 }
+
 func isVersionFlag(arg string) bool { return arg == "--version" || arg == "-version" || arg == "-v" }
 
 func names(commands []*cli.Command) string {

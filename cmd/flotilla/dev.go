@@ -164,8 +164,10 @@ func (d *devCluster) startNode(ctx context.Context, ca *pki.Authority, i int) (*
 // explain adds dev's own next step to why node i did not start.
 func (d *devCluster) explain(i int, err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return &exitError{exitUnavailable, "port_busy", fmt.Errorf("node %d: %w", i, err),
-			"another dev or serve runs there: stop it, or start this one with --base-port " + strconv.Itoa(d.base+1000)}
+		return &exitError{
+			exitUnavailable, "port_busy", fmt.Errorf("node %d: %w", i, err),
+			"another dev or serve runs there: stop it, or start this one with --base-port " + strconv.Itoa(d.base+1000),
+		}
 	}
 	return fmt.Errorf("node %d: %w", i, err)
 }

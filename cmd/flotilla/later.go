@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/urfave/cli/v2"
 )
@@ -19,7 +18,7 @@ func notBuilt(name, args, usage, hint string, flags ...cli.Flag) *cli.Command {
 }
 
 func snapshotCommand(*shell) *cli.Command {
-	hint := fmt.Sprintf("snapshots come with a later version; until then stop a node and copy its data directory")
+	const hint = "snapshots come with a later version; until then stop a node and copy its data directory"
 	return &cli.Command{
 		Name: "snapshot", Usage: "save, inspect and restore snapshots",
 		Subcommands: []*cli.Command{

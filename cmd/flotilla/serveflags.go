@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"log/slog"
 	"math"
 	"net"
@@ -154,13 +153,4 @@ func isLoopback(addr string) bool {
 	}
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// initialClusterText writes a list the way the flag takes it.
-func initialClusterText(addrs []string) string {
-	parts := make([]string, len(addrs))
-	for i, a := range addrs {
-		parts[i] = fmt.Sprintf("%d=%s", i+1, a)
-	}
-	return strings.Join(parts, ",")
 }

@@ -150,8 +150,10 @@ func (g *group) settleTransfers(leader wire.NodeID) {
 		case wire.NoNode, g.e.cfg.Self:
 			kept = append(kept, t)
 		default:
-			t.answer(outcome{err: &wire.Error{Code: wire.CodeNotApplied, Group: g.id, Leader: leader,
-				Detail: "another node won the election"}})
+			t.answer(outcome{err: &wire.Error{
+				Code: wire.CodeNotApplied, Group: g.id, Leader: leader,
+				Detail: "another node won the election",
+			}})
 		}
 	}
 	clear(g.transfer[len(kept):])

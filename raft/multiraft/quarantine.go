@@ -9,8 +9,10 @@ import (
 // callers get CodeQuarantined, its peers a refusal, its core and machine are not called again. Any
 // goroutine may call it; the first cause stays. All other groups go on.
 func (g *group) quarantine(cause error) {
-	fault := &wire.Error{Code: wire.CodeQuarantined, Group: g.id, Cause: cause,
-		Detail: "the replica on node " + g.e.cfg.Self.String() + " is out of service: see its status and events"}
+	fault := &wire.Error{
+		Code: wire.CodeQuarantined, Group: g.id, Cause: cause,
+		Detail: "the replica on node " + g.e.cfg.Self.String() + " is out of service: see its status and events",
+	}
 	if !g.fault.CompareAndSwap(nil, fault) {
 		return
 	}

@@ -55,8 +55,10 @@ func (e *Engine) query(ctx context.Context, id wire.GroupID, request []byte, kin
 	if err := context.Cause(ctx); err != nil {
 		return nil, e.failed(&wire.Error{Code: wire.CodeTimeout, Group: id, Cause: err})
 	}
-	r := &read{caller: caller{done: make(chan outcome, 1)}, g: g, kind: kind, request: request,
-		cost: len(request) + commandOverhead}
+	r := &read{
+		caller: caller{done: make(chan outcome, 1)}, g: g, kind: kind, request: request,
+		cost: len(request) + commandOverhead,
+	}
 	if kind == readLinear && e.fenced.Load() {
 		return nil, e.failed(g.errorf(wire.CodeStorage, "the log is fenced: ask another node"))
 	}

@@ -111,115 +111,187 @@ func TestCheckersBite(t *testing.T) {
 		good, bad []Event
 		says      string
 	}{
-		{"two leaders of a term", &ElectionSafety{},
+		{
+			"two leaders of a term", &ElectionSafety{},
 			history(all, elected(1, 1), state(2, raft.Leader, 2, 0)),
-			history(all, elected(1, 1), state(2, raft.Leader, 1, 0)), "term 1 has leader 2"},
-		{"one leader of a term in two lives", &ElectionSafety{},
+			history(all, elected(1, 1), state(2, raft.Leader, 1, 0)), "term 1 has leader 2",
+		},
+		{
+			"one leader of a term in two lives", &ElectionSafety{},
 			history(all, elected(1, 1), crash(1), startAt(1, wire.HardState{Term: 1}), state(1, raft.Leader, 2, 0)),
-			history(all, elected(1, 1), crash(1), startAt(1, wire.HardState{Term: 1}), state(1, raft.Leader, 1, 0)), "life 2"},
-		{"leader with its own vote", &ElectionQuorum{},
+			history(all, elected(1, 1), crash(1), startAt(1, wire.HardState{Term: 1}), state(1, raft.Leader, 1, 0)), "life 2",
+		},
+		{
+			"leader with its own vote", &ElectionQuorum{},
 			history(all, elected(1, 1)),
-			history(all, durable(1, vote(1, 1)), state(1, raft.Leader, 1, 0)), "1 durable votes"},
-		{"leader with a learner's vote", &ElectionQuorum{},
+			history(all, durable(1, vote(1, 1)), state(1, raft.Leader, 1, 0)), "1 durable votes",
+		},
+		{
+			"leader with a learner's vote", &ElectionQuorum{},
 			history(all, elected(1, 1)),
-			history(all, durable(1, vote(1, 1)), durable(4, vote(1, 1)), state(1, raft.Leader, 1, 0)), "1 durable votes"},
-		{"leader with votes of an earlier term", &ElectionQuorum{},
+			history(all, durable(1, vote(1, 1)), durable(4, vote(1, 1)), state(1, raft.Leader, 1, 0)), "1 durable votes",
+		},
+		{
+			"leader with votes of an earlier term", &ElectionQuorum{},
 			history(all, elected(1, 2)),
-			history(all, durable(1, vote(1, 1)), durable(2, vote(1, 1)), state(1, raft.Leader, 2, 0)), "0 durable votes"},
-		{"leader without a committed entry", &LeaderCompleteness{},
+			history(all, durable(1, vote(1, 1)), durable(2, vote(1, 1)), state(1, raft.Leader, 2, 0)), "0 durable votes",
+		},
+		{
+			"leader without a committed entry", &LeaderCompleteness{},
 			history(all, stored(1, entries(1, 1)), state(1, raft.Follower, 1, 1), stored(2, entries(1, 1)), state(2, raft.Leader, 2, 0)),
-			history(all, stored(1, entries(1, 1)), state(1, raft.Follower, 1, 1), state(2, raft.Leader, 2, 0)), "without the committed entry 1"},
-		{"leader without an entry committed before its term, and one of a term that came late", &LeaderCompleteness{},
+			history(all, stored(1, entries(1, 1)), state(1, raft.Follower, 1, 1), state(2, raft.Leader, 2, 0)), "without the committed entry 1",
+		},
+		{
+			"leader without an entry committed before its term, and one of a term that came late", &LeaderCompleteness{},
 			history(all, stored(1, entries(1, 3)), state(1, raft.Leader, 3, 1), state(2, raft.Leader, 2, 0), state(3, raft.Leader, 3, 0)),
-			history(all, stored(1, entries(1, 3)), state(1, raft.Leader, 3, 1), state(2, raft.Leader, 2, 0), state(3, raft.Leader, 4, 0)), "3 leads term 4 without"},
-		{"commit that a later leader lacks", &LeaderCompleteness{},
+			history(all, stored(1, entries(1, 3)), state(1, raft.Leader, 3, 1), state(2, raft.Leader, 2, 0), state(3, raft.Leader, 4, 0)), "3 leads term 4 without",
+		},
+		{
+			"commit that a later leader lacks", &LeaderCompleteness{},
 			history(all, writes(2, entries(1, 1)), state(2, raft.Leader, 2, 0), writes(1, entries(1, 1)), state(1, raft.Leader, 1, 1)),
-			history(all, state(2, raft.Leader, 2, 0), writes(1, entries(1, 1)), state(1, raft.Leader, 1, 1)), "2 leads term 2 without"},
-		{"same place, other data", &LogMatching{},
+			history(all, state(2, raft.Leader, 2, 0), writes(1, entries(1, 1)), state(1, raft.Leader, 1, 1)), "2 leads term 2 without",
+		},
+		{
+			"same place, other data", &LogMatching{},
 			history(all, writes(1, entries(1, 1)), writes(2, entries(1, 1))),
-			history(all, writes(1, entries(1, 1)), writes(2, other(entries(1, 1)))), "differs between 1 and 2"},
-		{"same place, other past", &LogMatching{},
+			history(all, writes(1, entries(1, 1)), writes(2, other(entries(1, 1)))), "differs between 1 and 2",
+		},
+		{
+			"same place, other past", &LogMatching{},
 			history(all, writes(1, entries(1, 1, 2)), writes(2, entries(1, 1)), writes(2, entries(2, 2))),
-			history(all, writes(1, entries(1, 2, 2)), writes(2, entries(1, 1)), writes(2, entries(2, 2))), "follows term 2 on 1 and term 1 on 2"},
-		{"append that misplaces an entry", &LogMatching{},
+			history(all, writes(1, entries(1, 2, 2)), writes(2, entries(1, 1)), writes(2, entries(2, 2))), "follows term 2 on 1 and term 1 on 2",
+		},
+		{
+			"append that misplaces an entry", &LogMatching{},
 			history(all, writes(1, entries(1, 1)), sends(wire.Message{Type: wire.MsgAppend, From: 1, Entries: entries(1, 1).Entries})),
-			history(all, writes(1, entries(1, 1)), sends(wire.Message{Type: wire.MsgAppend, From: 1, Entries: other(entries(1, 1)).Entries})), "differs"},
-		{"term falls along a log", &LogMatching{},
+			history(all, writes(1, entries(1, 1)), sends(wire.Message{Type: wire.MsgAppend, From: 1, Entries: other(entries(1, 1)).Entries})), "differs",
+		},
+		{
+			"term falls along a log", &LogMatching{},
 			history(all, writes(1, entries(1, 1, 2))),
-			history(all, writes(1, entries(1, 2, 1))), "after one of term 2"},
-		{"another entry committed", &StateMachineSafety{},
+			history(all, writes(1, entries(1, 2, 1))), "after one of term 2",
+		},
+		{
+			"another entry committed", &StateMachineSafety{},
 			history(all, writes(1, entries(1, 1)), state(1, raft.Follower, 1, 1), writes(2, entries(1, 1)), state(2, raft.Follower, 1, 1)),
-			history(all, writes(1, entries(1, 1)), state(1, raft.Follower, 1, 1), writes(2, entries(1, 2)), state(2, raft.Follower, 2, 1)), "had committed term 1"},
-		{"another entry applied", &StateMachineSafety{},
+			history(all, writes(1, entries(1, 1)), state(1, raft.Follower, 1, 1), writes(2, entries(1, 2)), state(2, raft.Follower, 2, 1)), "had committed term 1",
+		},
+		{
+			"another entry applied", &StateMachineSafety{},
 			history(all, state(1, raft.Follower, 1, 0), writes(1, entries(1, 1)), state(1, raft.Follower, 1, 1), applies(1, 1, 1)),
 			history(all, writes(1, entries(1, 1)), state(1, raft.Follower, 1, 1), applies(1, 1, 1),
-				writes(2, entries(1, 1)), state(2, raft.Follower, 1, 1), applies(2, 1, 2)), "another one had applied term 1"},
-		{"applied twice", &StateMachineSafety{}, // P10, F31
+				writes(2, entries(1, 1)), state(2, raft.Follower, 1, 1), applies(2, 1, 2)), "another one had applied term 1",
+		},
+		{
+			"applied twice", &StateMachineSafety{}, // P10, F31
 			history(all, writes(1, entries(1, 1, 1)), state(1, raft.Follower, 1, 2), applies(1, 1, 1), applies(1, 2, 1)),
-			history(all, writes(1, entries(1, 1, 1)), state(1, raft.Follower, 1, 2), applies(1, 1, 1), applies(1, 1, 1)), "its next one is 2"},
-		{"applied before committed", &StateMachineSafety{},
+			history(all, writes(1, entries(1, 1, 1)), state(1, raft.Follower, 1, 2), applies(1, 1, 1), applies(1, 1, 1)), "its next one is 2",
+		},
+		{
+			"applied before committed", &StateMachineSafety{},
 			history(all, writes(1, entries(1, 1)), state(1, raft.Follower, 1, 1), applies(1, 1, 1)),
-			history(all, writes(1, entries(1, 1)), applies(1, 1, 1)), "beyond its commit index 0"},
-		{"commit beyond the log", &StateMachineSafety{}, // D9
+			history(all, writes(1, entries(1, 1)), applies(1, 1, 1)), "beyond its commit index 0",
+		},
+		{
+			"commit beyond the log", &StateMachineSafety{}, // D9
 			history(all, writes(1, entries(1, 1)), state(1, raft.Follower, 1, 1)),
-			history(all, state(1, raft.Follower, 1, 1)), "holds only 0 entries"},
-		{"applied before it is on disk", &DurableApply{}, // D10
+			history(all, state(1, raft.Follower, 1, 1)), "holds only 0 entries",
+		},
+		{
+			"applied before it is on disk", &DurableApply{}, // D10
 			history(all, stored(1, entries(1, 1)), state(1, raft.Follower, 1, 1), applies(1, 1, 1)),
-			history(all, writes(1, entries(1, 1)), state(1, raft.Follower, 1, 1), applies(1, 1, 1)), "its disk has term 0 there"},
-		{"term goes back", &TermMonotonic{},
+			history(all, writes(1, entries(1, 1)), state(1, raft.Follower, 1, 1), applies(1, 1, 1)), "its disk has term 0 there",
+		},
+		{
+			"term goes back", &TermMonotonic{},
 			history(all, state(1, raft.Follower, 2, 0), state(1, raft.Follower, 3, 0)),
-			history(all, state(1, raft.Follower, 2, 0), state(1, raft.Follower, 1, 0)), "from term 2 back to 1"},
-		{"term forgotten by a restart", &TermMonotonic{}, // F2
+			history(all, state(1, raft.Follower, 2, 0), state(1, raft.Follower, 1, 0)), "from term 2 back to 1",
+		},
+		{
+			"term forgotten by a restart", &TermMonotonic{}, // F2
 			history(all, durable(1, vote(5, 0)), crash(1), start(1), state(1, raft.Follower, 5, 0)),
-			history(all, durable(1, vote(5, 0)), crash(1), start(1), state(1, raft.Follower, 1, 0)), "has 5 on disk"},
-		{"commit goes back", &CommitMonotonic{},
+			history(all, durable(1, vote(5, 0)), crash(1), start(1), state(1, raft.Follower, 1, 0)), "has 5 on disk",
+		},
+		{
+			"commit goes back", &CommitMonotonic{},
 			history(all, state(1, raft.Follower, 1, 2), state(1, raft.Follower, 1, 3)),
-			history(all, state(1, raft.Follower, 1, 2), state(1, raft.Follower, 1, 1)), "from commit 2 back to 1"},
-		{"commit forgotten by a restart", &CommitMonotonic{}, // F3
+			history(all, state(1, raft.Follower, 1, 2), state(1, raft.Follower, 1, 1)), "from commit 2 back to 1",
+		},
+		{
+			"commit forgotten by a restart", &CommitMonotonic{}, // F3
 			history(all, durable(1, wire.LogUpdate{SetHardState: true, HardState: wire.HardState{Commit: 3}}), crash(1), startAt(1, wire.HardState{Commit: 3})),
-			history(all, durable(1, wire.LogUpdate{SetHardState: true, HardState: wire.HardState{Commit: 3}}), crash(1), start(1)), "has 3 on disk"},
-		{"commit with one copy on disk", &CommitQuorum{}, // D1
+			history(all, durable(1, wire.LogUpdate{SetHardState: true, HardState: wire.HardState{Commit: 3}}), crash(1), start(1)), "has 3 on disk",
+		},
+		{
+			"commit with one copy on disk", &CommitQuorum{}, // D1
 			history(all, elected(1, 1), stored(1, entries(1, 1)), stored(2, entries(1, 1)), state(1, raft.Leader, 1, 1)),
-			history(all, elected(1, 1), stored(1, entries(1, 1)), writes(2, entries(1, 1)), state(1, raft.Leader, 1, 1)), "on 1 disk of voters"},
-		{"commit with a learner's copy", &CommitQuorum{}, // P14
+			history(all, elected(1, 1), stored(1, entries(1, 1)), writes(2, entries(1, 1)), state(1, raft.Leader, 1, 1)), "on 1 disk of voters",
+		},
+		{
+			"commit with a learner's copy", &CommitQuorum{}, // P14
 			history(all, elected(1, 1), stored(1, entries(1, 1)), stored(2, entries(1, 1)), state(1, raft.Leader, 1, 1)),
-			history(all, elected(1, 1), stored(1, entries(1, 1)), stored(4, entries(1, 1)), state(1, raft.Leader, 1, 1)), "on 1 disk of voters"},
-		{"commit of an earlier term by counting", &CommitTerm{},
+			history(all, elected(1, 1), stored(1, entries(1, 1)), stored(4, entries(1, 1)), state(1, raft.Leader, 1, 1)), "on 1 disk of voters",
+		},
+		{
+			"commit of an earlier term by counting", &CommitTerm{},
 			history(all, stored(1, entries(1, 1)), elected(1, 2), stored(1, entries(2, 2)), state(1, raft.Leader, 2, 2)),
-			history(all, stored(1, entries(1, 1)), elected(1, 2), state(1, raft.Leader, 2, 1)), "entry 1 of term 1 by counting"},
-		{"vote told before it is on disk", &VoteDurability{}, // F1, F4
+			history(all, stored(1, entries(1, 1)), elected(1, 2), state(1, raft.Leader, 2, 1)), "entry 1 of term 1 by counting",
+		},
+		{
+			"vote told before it is on disk", &VoteDurability{}, // F1, F4
 			history(all, durable(2, vote(1, 1)), voteReply(2, 1, 1)),
-			history(all, writes(2, vote(1, 1)), voteReply(2, 1, 1)), "its disk says none"},
-		{"vote asked before one's own is on disk", &VoteDurability{}, // F1
+			history(all, writes(2, vote(1, 1)), voteReply(2, 1, 1)), "its disk says none",
+		},
+		{
+			"vote asked before one's own is on disk", &VoteDurability{}, // F1
 			history(all, durable(1, vote(1, 1)), sends(wire.Message{Type: wire.MsgVote, From: 1, To: 2, Term: 1})),
-			history(all, sends(wire.Message{Type: wire.MsgVote, From: 1, To: 2, Term: 1})), "its disk says none"},
-		{"two votes in a term", &SingleVote{},
+			history(all, sends(wire.Message{Type: wire.MsgVote, From: 1, To: 2, Term: 1})), "its disk says none",
+		},
+		{
+			"two votes in a term", &SingleVote{},
 			history(all, voteReply(2, 1, 1), crash(2), start(2), voteReply(2, 1, 1), voteReply(2, 3, 2)),
-			history(all, voteReply(2, 1, 1), crash(2), start(2), voteReply(2, 3, 1)), "after it had voted for 1"},
-		{"acknowledged before it is on disk", &AckDurability{}, // P2, D9
+			history(all, voteReply(2, 1, 1), crash(2), start(2), voteReply(2, 3, 1)), "after it had voted for 1",
+		},
+		{
+			"acknowledged before it is on disk", &AckDurability{}, // P2, D9
 			history(all, elected(1, 1), writes(1, entries(1, 1)), stored(2, entries(1, 1)), ack(2, 1, 1, 1)),
-			history(all, elected(1, 1), writes(1, entries(1, 1)), writes(2, entries(1, 1)), ack(2, 1, 1, 1)), "has 0 on disk"},
-		{"acknowledged what the leader lacks", &AckDurability{}, // F7
+			history(all, elected(1, 1), writes(1, entries(1, 1)), writes(2, entries(1, 1)), ack(2, 1, 1, 1)), "has 0 on disk",
+		},
+		{
+			"acknowledged what the leader lacks", &AckDurability{}, // F7
 			history(all, stored(2, entries(1, 1, 1)), writes(1, entries(1, 1)), elected(1, 2), ack(2, 1, 2, 1)),
-			history(all, stored(2, entries(1, 1, 1)), writes(1, entries(1, 1)), elected(1, 2), ack(2, 1, 2, 2)), "who has term 0 there"},
-		{"stale read", &LinearizableRead{},
+			history(all, stored(2, entries(1, 1, 1)), writes(1, entries(1, 1)), elected(1, 2), ack(2, 1, 2, 2)), "who has term 0 there",
+		},
+		{
+			"stale read", &LinearizableRead{},
 			history(all, writes(1, entries(1, 1)), asks(2, 7), state(1, raft.Leader, 1, 1), answers(2, 7, 0)),
-			history(all, writes(1, entries(1, 1)), state(1, raft.Leader, 1, 1), asks(2, 7), answers(2, 7, 0)), "1 was committed when it was asked"},
-		{"read answered twice", &LinearizableRead{},
+			history(all, writes(1, entries(1, 1)), state(1, raft.Leader, 1, 1), asks(2, 7), answers(2, 7, 0)), "1 was committed when it was asked",
+		},
+		{
+			"read answered twice", &LinearizableRead{},
 			history(all, asks(2, 7), answers(2, 7, 0)),
-			history(all, asks(2, 7), answers(2, 7, 0), answers(2, 7, 0)), "nobody waits for"},
-		{"read of what is not committed", &LinearizableRead{},
+			history(all, asks(2, 7), answers(2, 7, 0), answers(2, 7, 0)), "nobody waits for",
+		},
+		{
+			"read of what is not committed", &LinearizableRead{},
 			history(all, asks(2, 7), answers(2, 7, 0)),
-			history(all, asks(2, 7), answers(2, 7, 5)), "only 0 is committed"},
-		{"learner campaigns", &OnlyVotersCampaign{}, // P14
+			history(all, asks(2, 7), answers(2, 7, 5)), "only 0 is committed",
+		},
+		{
+			"learner campaigns", &OnlyVotersCampaign{}, // P14
 			history(all, sends(wire.Message{Type: wire.MsgPreVote, From: 1, To: 2, Term: 1})),
-			history(all, sends(wire.Message{Type: wire.MsgPreVote, From: 4, To: 2, Term: 1})), "4 asks for a vote"},
-		{"two changes at once", &OneChange{}, // F13
+			history(all, sends(wire.Message{Type: wire.MsgPreVote, From: 4, To: 2, Term: 1})), "4 asks for a vote",
+		},
+		{
+			"two changes at once", &OneChange{}, // F13
 			history(all, elected(1, 1), writes(1, entries(1, 1)), state(1, raft.Leader, 1, 1), writes(1, change(2, 1)), state(1, raft.Leader, 1, 2), writes(1, change(3, 1))),
-			history(all, elected(1, 1), writes(1, entries(1, 1)), state(1, raft.Leader, 1, 1), writes(1, change(2, 1)), writes(1, change(3, 1))), "while change 2 is not committed"},
-		{"change before an entry of the term is committed", &OneChange{}, // F13
+			history(all, elected(1, 1), writes(1, entries(1, 1)), state(1, raft.Leader, 1, 1), writes(1, change(2, 1)), writes(1, change(3, 1))), "while change 2 is not committed",
+		},
+		{
+			"change before an entry of the term is committed", &OneChange{}, // F13
 			history(all, writes(1, entries(1, 1)), state(1, raft.Leader, 1, 1), writes(1, change(2, 1))),
-			history(all, writes(1, entries(1, 1)), state(1, raft.Leader, 2, 1), writes(1, change(2, 2))), "before an entry of its term 2"},
+			history(all, writes(1, entries(1, 1)), state(1, raft.Leader, 2, 1), writes(1, change(2, 2))), "before an entry of its term 2",
+		},
 	}
 	tried := map[string]bool{}
 	for _, c := range cases {

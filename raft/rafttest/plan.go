@@ -58,7 +58,7 @@ type Plan struct {
 type sabotage uint8
 
 const (
-	noSabotage sabotage = iota
+	_ sabotage = iota // none
 	// forgetVote: a crash takes term and vote off the disk.
 	forgetVote
 	// forgetTail: a crash takes the last entry off the disk.

@@ -7,7 +7,7 @@ import (
 
 func words(line string) []Arg {
 	var args []Arg
-	for _, w := range strings.Fields(line) {
+	for w := range strings.FieldsSeq(line) {
 		key, val, found := strings.Cut(w, "=")
 		a := Arg{Key: key}
 		if found {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -95,17 +96,24 @@ func (b *bench) run(_ context.Context, c connection) error {
 	wg.Wait()
 	took := time.Since(began)
 	stop()
+	interrupted := c.base.Err()
 	var all histogram
 	for i := range hists {
 		all.merge(&hists[i])
 	}
-	return b.report(c, all, took)
+	if err := b.report(c, all, took); err != nil {
+		return err
+	}
+	return interrupted // what was measured until then is printed all the same
 }
 
 // prepare writes every key once, so that reads find something and the keys' groups are known.
 func (b *bench) prepare(c connection) ([][]byte, error) {
 	ctx, cancel := context.WithTimeout(c.base, max(c.timeout, time.Minute))
 	defer cancel()
+	if err := b.checkGroups(ctx, c); err != nil {
+		return nil, err
+	}
 	for i := range b.value {
 		b.value[i] = byte('a' + i%26)
 	}
@@ -134,6 +142,23 @@ func (b *bench) prepare(c connection) ([][]byte, error) {
 	return pool, nil
 }
 
+// checkGroups refuses groups that the cluster does not have.
+func (b *bench) checkGroups(ctx context.Context, c connection) error {
+	if b.groups == nil {
+		return nil
+	}
+	st, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range b.groups {
+		if !slices.ContainsFunc(st.Groups, func(g client.GroupStatus) bool { return uint64(g.ID) == id }) {
+			return usagef("see: flotilla group list")("there is no data group %d", id)
+		}
+	}
+	return nil
+}
+
 // work is one caller.
 func (b *bench) work(ctx context.Context, c connection, pool [][]byte, seed uint64, h *histogram) {
 	random := rand.New(rand.NewPCG(seed, uint64(time.Now().UnixNano())))
@@ -148,6 +173,9 @@ func (b *bench) work(ctx context.Context, c connection, pool [][]byte, seed uint
 			_, err = c.Put(op, key, b.value)
 		}
 		cancel()
+		if err != nil && c.base.Err() != nil {
+			return // cut short by a signal: no fault of the cluster
+		}
 		if err != nil && !errors.Is(err, client.ErrNotFound) {
 			b.errors.Add(1)
 			continue
@@ -193,7 +221,7 @@ func (b *bench) report(c connection, h histogram, took time.Duration) error {
 			P99    float64 `json:"p99_ms"`
 			Max    float64 `json:"max_ms"`
 			Errors uint64  `json:"errors"`
-		}{h.count, rate, ms(h.quantile(0.5)), ms(h.quantile(0.99)), ms(h.max), b.errors.Load()})
+		}{h.count, math.Round(10*rate) / 10, ms(h.quantile(0.5)), ms(h.quantile(0.99)), ms(h.max), b.errors.Load()})
 	}
 	t := newTable(b.sh.out, "bench", "ops", "ops/s", "p50", "p99", "max", "errors")
 	round := func(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }

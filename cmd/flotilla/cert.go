@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -25,17 +26,17 @@ func certCommand(sh *shell) *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "init", Usage: "make a certificate authority: ca.crt and ca.key; keep the key off the nodes",
-				Flags: []cli.Flag{cluster(), out()}, Action: action(certInit(sh)),
+				Flags: []cli.Flag{cluster(), out(), outputFlag()}, Action: action(certInit(sh)),
 			}, {
 				Name: "node", Usage: "issue the certificate of one node: ca.crt, node.crt, node.key",
 				Flags: []cli.Flag{
 					ca(), text("node-id", "", "the node's `ID`"),
-					text("host", "", "`HOST[,HOST]`: names and addresses of its HTTP side"), cluster(), validity(), out(),
+					text("host", "", "`HOST[,HOST]`: names and addresses of its HTTP side"), cluster(), validity(), out(), outputFlag(),
 				},
 				Action: action(certNode(sh)),
 			}, {
 				Name: "client", Usage: "issue a client's certificate: ca.crt, client.crt, client.key",
-				Flags: []cli.Flag{ca(), cluster(), validity(), out()}, Action: action(certClient(sh)),
+				Flags: []cli.Flag{ca(), cluster(), validity(), out(), outputFlag()}, Action: action(certClient(sh)),
 			}, {
 				Name: "inspect", Usage: "describe the certificates of a file", ArgsUsage: "FILE",
 				Flags: []cli.Flag{outputFlag()}, Action: action(certInspect(sh)),
@@ -53,6 +54,25 @@ func (s *settings) required(name string) string {
 	return x.value
 }
 
+// hosts reads a list of names and addresses for a certificate; one that none could ever match is a fault.
+func (s *settings) hosts(name string) []string {
+	x := s.find(name)
+	if s.required(name) == "" {
+		return nil
+	}
+	list := strings.Split(x.value, ",")
+	for i, h := range list {
+		list[i] = strings.TrimSpace(h)
+		switch {
+		case list[i] == "":
+			s.fault(x, "%q has an empty part", x.value)
+		case net.ParseIP(list[i]) == nil && strings.ContainsAny(list[i], ":/ "):
+			s.fault(x, "%q is not a host name or IP address (no port, no URL)", list[i])
+		}
+	}
+	return list
+}
+
 // cluster reads a cluster's name.
 func (s *settings) cluster() string {
 	x := s.find("cluster")
@@ -64,7 +84,7 @@ func (s *settings) cluster() string {
 
 func certInit(sh *shell) func(context.Context, *settings) error {
 	return func(_ context.Context, s *settings) error {
-		dir, cluster := s.required("out"), s.cluster()
+		dir, cluster, mode := s.required("out"), s.cluster(), s.output(sh)
 		if err := s.err(); err != nil {
 			return err
 		}
@@ -72,16 +92,16 @@ func certInit(sh *shell) func(context.Context, *settings) error {
 		if err == nil {
 			err = ca.WriteDir(dir)
 		}
-		return wrote(sh, dir, "ca.crt, ca.key", err)
+		return wrote(sh, mode, dir, err, pki.CAFile, pki.CAKeyFile)
 	}
 }
 
 func certNode(sh *shell) func(context.Context, *settings) error {
 	return func(_ context.Context, s *settings) error {
-		caDir, dir, cluster := s.required("ca"), s.required("out"), s.cluster()
+		caDir, dir, cluster, mode := s.required("ca"), s.required("out"), s.cluster(), s.output(sh)
 		s.required("node-id")
 		id := wire.NodeID(s.number("node-id", 1, uint64(wire.MaxNodeID)))
-		hosts := strings.Split(s.required("host"), ",")
+		hosts := s.hosts("host")
 		life := s.duration("validity", time.Minute, pki.CAValidity)
 		if err := s.err(); err != nil {
 			return err
@@ -94,13 +114,13 @@ func certNode(sh *shell) func(context.Context, *settings) error {
 		if err == nil {
 			err = b.WriteDir(dir)
 		}
-		return wrote(sh, dir, "ca.crt, node.crt, node.key", err)
+		return wrote(sh, mode, dir, err, pki.CAFile, pki.NodeFile, pki.NodeKeyFile)
 	}
 }
 
 func certClient(sh *shell) func(context.Context, *settings) error {
 	return func(_ context.Context, s *settings) error {
-		caDir, dir, cluster := s.required("ca"), s.required("out"), s.cluster()
+		caDir, dir, cluster, mode := s.required("ca"), s.required("out"), s.cluster(), s.output(sh)
 		life := s.duration("validity", time.Minute, pki.CAValidity)
 		if err := s.err(); err != nil {
 			return err
@@ -113,15 +133,22 @@ func certClient(sh *shell) func(context.Context, *settings) error {
 		if err == nil {
 			err = b.WriteDir(dir)
 		}
-		return wrote(sh, dir, "ca.crt, client.crt, client.key", err)
+		return wrote(sh, mode, dir, err, pki.CAFile, pki.ClientFile, pki.ClientKeyFile)
 	}
 }
 
-func wrote(sh *shell, dir, files string, err error) error {
+// wrote says which files now are in dir, unless err says why not.
+func wrote(sh *shell, mode, dir string, err error, files ...string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(sh.out, "wrote %s to %s\n", files, dir)
+	if mode == "json" {
+		return printJSON(sh.out, struct {
+			Dir   string   `json:"dir"`
+			Files []string `json:"files"`
+		}{dir, files})
+	}
+	_, err = fmt.Fprintf(sh.out, "wrote %s to %s\n", strings.Join(files, ", "), dir)
 	return err
 }
 

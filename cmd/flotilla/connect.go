@@ -55,17 +55,29 @@ func withClient(ctx context.Context, sh *shell, s *settings, fn func(context.Con
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	c.base = ctx
-	timed, cancel := context.WithTimeout(ctx, c.timeout)
+	timed, cancel := context.WithTimeoutCause(ctx, c.timeout, noAnswer(c.timeout))
 	defer cancel()
 	tls := pki.NewSource(credentials).DialNode(pki.ClientProtocol, wire.NoNode)
 	if c.Client, err = client.Dial(timed, client.Config{Endpoints: endpoints, TLS: tls}); err == nil {
 		err = errors.Join(fn(timed, c), c.Close())
 	}
 	if err != nil && ctx.Err() != nil {
+		if err == ctx.Err() {
+			return fail(exitInterrupted, errors.New("interrupted"), "")
+		}
 		return fail(exitInterrupted, fmt.Errorf("interrupted: %w", err), interruptedHint(err))
 	}
 	return err
 }
+
+// noAnswer is context.DeadlineExceeded in the user's words.
+type noAnswer time.Duration
+
+// Error says how long was waited.
+func (d noAnswer) Error() string { return fmt.Sprintf("no answer within %v", time.Duration(d)) }
+
+// Is matches context.DeadlineExceeded.
+func (noAnswer) Is(target error) bool { return target == context.DeadlineExceeded }
 
 func interruptedHint(err error) string {
 	if errors.Is(err, client.ErrOutcomeUnknown) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"strings"
 	"syscall"
@@ -108,6 +109,7 @@ func classify(err error) *exitError {
 		corruptCat *catalog.CorruptionError
 		format     *logstore.FormatError
 		opErr      *net.OpError
+		path       *fs.PathError
 	)
 	switch {
 	case errors.As(err, &known):
@@ -115,10 +117,12 @@ func classify(err error) *exitError {
 	case errors.As(err, &cert):
 		return certificateFault(cert)
 	case errors.As(err, &asked):
-		return &exitError{asked.ExitCode(), asked.Code, err, asked.Hint}
+		return askedFault(err, asked)
 	case errors.As(err, &contradict):
 		return &exitError{exitUsage, "contradiction", err, "a data directory that has an identity restarts from it: leave such flags away"}
-	case errors.As(err, &config), errors.Is(err, flotilla.ErrNotBorn):
+	case errors.Is(err, flotilla.ErrNotBorn):
+		return fail(exitUsage, err, "a first start needs --node-id N with --bootstrap, or --initial-cluster 1=h:p,2=h:p,3=h:p; to try it out: flotilla dev")
+	case errors.As(err, &config):
 		return fail(exitUsage, err, "see: flotilla serve --help; to try it out: flotilla dev")
 	case errors.As(err, &unsafe):
 		return &exitError{exitRefused, "unsafe", err, ""}
@@ -140,12 +144,28 @@ func classify(err error) *exitError {
 		return fail(exitInterrupted, err, "")
 	case errors.Is(err, context.DeadlineExceeded):
 		return &exitError{exitUnavailable, "timeout", err, "raise --timeout, or look at: flotilla status"}
+	case errors.Is(err, wire.ErrNoSpace), errors.Is(err, syscall.ENOSPC):
+		return &exitError{exitUnhealthy, "no_space", err, "make room on that disk, then start it again"}
 	case errors.Is(err, syscall.EADDRINUSE):
 		return &exitError{exitUnavailable, "port_busy", err, "another process listens there: stop it, or choose another port"}
 	case errors.As(err, &opErr):
 		return &exitError{exitUnavailable, "network", err, "check the address"}
+	case errors.As(err, &path):
+		return &exitError{exitUnavailable, "file", err, "check the path, its owner and its permissions"}
 	}
 	return fail(exitInternal, err, "this looks like a fault of flotilla: please report it with the command line")
+}
+
+// askedFault is how a request to the cluster failed, with next steps in the words of this program.
+func askedFault(err error, e *client.Error) *exitError {
+	hint := e.Hint
+	switch {
+	case errors.Is(e, client.ErrNotFound):
+		hint = "see what there is: flotilla kv scan PREFIX"
+	case e.Code == "timeout" && e.Class == protocol.ClassUnavailable:
+		hint = "are --endpoints UDP addresses (--listen, not --http) of running nodes? more time: --timeout"
+	}
+	return &exitError{e.ExitCode(), e.Code, err, hint}
 }
 
 // remoteFault is what a node said, in the words of the protocol.

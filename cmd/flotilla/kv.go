@@ -80,11 +80,11 @@ func kvPut(sh *shell) func(context.Context, *settings) error {
 			}
 			if c.mode == "json" {
 				return printJSON(sh.out, struct {
-					Key      string          `json:"key"`
-					Encoding string          `json:"encoding,omitempty"`
-					Revision client.Revision `json:"revision"`
-					Group    uint64          `json:"group"`
-					Epoch    uint64          `json:"epoch"`
+					Key         string          `json:"key"`
+					KeyEncoding string          `json:"key_encoding,omitempty"`
+					Revision    client.Revision `json:"revision"`
+					Group       uint64          `json:"group"`
+					Epoch       uint64          `json:"epoch"`
 				}{asText(key), encodingOf(key), r.Revision, uint64(r.Group), r.Epoch})
 			}
 			_, err = fmt.Fprintf(sh.out, "%s: revision %d in group %d\n", printable(key), r.Revision, r.Group)
@@ -137,10 +137,10 @@ func kvDel(sh *shell) func(context.Context, *settings) error {
 			}
 			if c.mode == "json" {
 				return printJSON(sh.out, struct {
-					Key      string          `json:"key"`
-					Encoding string          `json:"encoding,omitempty"`
-					Deleted  bool            `json:"deleted"`
-					Revision client.Revision `json:"revision"`
+					Key         string          `json:"key"`
+					KeyEncoding string          `json:"key_encoding,omitempty"`
+					Deleted     bool            `json:"deleted"`
+					Revision    client.Revision `json:"revision"`
 				}{asText(key), encodingOf(key), true, r.Revision})
 			}
 			_, err = fmt.Fprintf(sh.out, "%s: deleted at revision %d\n", printable(key), r.Revision)
@@ -176,22 +176,16 @@ func kvScan(sh *shell) func(context.Context, *settings) error {
 	}
 }
 
-// itemJSON is an item as scripts see it: key and value are base64 when either is not UTF-8.
+// itemJSON is an item as scripts see it: key and value are base64 when they are not UTF-8, each by itself.
 func itemJSON(i client.Item) any {
-	key, value, encoding := string(i.Key), string(i.Value), ""
-	if !utf8.Valid(i.Value) || !utf8.Valid(i.Key) {
-		encoding, value = "base64", base64.StdEncoding.EncodeToString(i.Value)
-	}
-	if !utf8.Valid(i.Key) {
-		key = base64.StdEncoding.EncodeToString(i.Key)
-	}
 	return struct {
-		Key      string          `json:"key"`
-		Value    string          `json:"value"`
-		Encoding string          `json:"encoding,omitempty"`
-		Revision client.Revision `json:"revision"`
-		Group    uint64          `json:"group"`
-	}{key, value, encoding, i.Revision, uint64(i.Group)}
+		Key         string          `json:"key"`
+		KeyEncoding string          `json:"key_encoding,omitempty"`
+		Value       string          `json:"value"`
+		Encoding    string          `json:"encoding,omitempty"`
+		Revision    client.Revision `json:"revision"`
+		Group       uint64          `json:"group"`
+	}{asText(i.Key), encodingOf(i.Key), asText(i.Value), encodingOf(i.Value), i.Revision, uint64(i.Group)}
 }
 
 func asText(b []byte) string {
@@ -208,11 +202,11 @@ func encodingOf(b []byte) string {
 	return "base64"
 }
 
-// printable is b for a terminal: control characters and broken text are quoted.
+// printable is b for a terminal: control characters and broken text are quoted, letters of any script are not.
 func printable(b []byte) string {
-	q := fmt.Sprintf("%+q", b)
+	q := fmt.Sprintf("%q", b)
 	if utf8.Valid(b) && q == `"`+string(b)+`"` {
 		return string(b)
 	}
-	return fmt.Sprintf("%q", b)
+	return q
 }

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
+	"weak"
 
 	"flotilla/raft/wire"
 )
@@ -259,4 +261,28 @@ func TestLogAgainstSlice(t *testing.T) {
 	if sum != l.bytes {
 		t.Errorf("tail of %d bytes counted as %d", sum, l.bytes)
 	}
+}
+
+// An idle group gives back what its log kept in memory: the array behind an empty tail must not keep the data of
+// entries that were handed out long ago, or 10,000 idle groups keep their last entries, and the frames they came in.
+func TestIdleLogKeepsNoData(t *testing.T) {
+	l, err := openLog(newMemoryLog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill := func() weak.Pointer[byte] {
+		data := make([]byte, 1<<20)
+		l.append([]wire.Entry{{Index: 1, Term: 1, Kind: wire.EntryData, Data: data}})
+		l.issue(1)
+		l.persisted(1)
+		l.release(1)
+		return weak.Make(&data[0])
+	}
+	data := fill()
+	l.rest()
+	runtime.GC()
+	if data.Value() != nil {
+		t.Error("the data of a released entry is still reachable after a tick")
+	}
+	runtime.KeepAlive(&l)
 }

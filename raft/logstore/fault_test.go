@@ -7,10 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
 	"time"
+	"weak"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -353,5 +355,52 @@ func TestSyncs(t *testing.T) {
 	}
 	if got := counts[60] - counts[10]; got != 100 {
 		t.Errorf("50 commits more made %d calls more, want 100", got)
+	}
+}
+
+// TestFailedRotationLeaksNothing: the commit that begins a file fails. Close lets go of that file, too (P8).
+func TestFailedRotationLeaksNothing(t *testing.T) {
+	count := func() int {
+		fds, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip("needs /proc")
+		}
+		return len(fds)
+	}
+	dir := t.TempDir()
+	before := count()
+	s := opened(t, logstore.Options{Dir: dir})
+	s.Quiesce()
+	repair := sabotage(t, generations(t, dir)[0])
+	err := s.Commit([]wire.LogUpdate{made(1)})
+	repair()
+	if !errors.Is(err, wire.ErrFenced) {
+		t.Fatalf("failed commit: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if after := count(); after != before {
+		t.Errorf("%d descriptors before, %d after", before, after)
+	}
+}
+
+// TestCacheKeepsNoFrames: entries of followers alias the frame they came in, which many groups share. The cache must
+// not keep the frame alive for the sake of a small entry.
+func TestCacheKeepsNoFrames(t *testing.T) {
+	s := opened(t, logstore.Options{Dir: t.TempDir()})
+	do(t, s, made(1), made(2))
+	commit := func() weak.Pointer[byte] {
+		frame := make([]byte, 1<<20)
+		u := grow(1, 1, 0)
+		u.Entries[0].Data = frame[100:200:200]
+		do(t, s, u)
+		return weak.Make(&frame[0])
+	}
+	frame := commit()
+	do(t, s, grow(2, 1, 10)) // the buffers of a commit live until the next one
+	runtime.GC()
+	if frame.Value() != nil {
+		t.Error("a cached entry of 100 bytes keeps its frame of 1 MiB")
 	}
 }

@@ -3,6 +3,8 @@ package multiraft
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -175,5 +177,107 @@ func TestCorruptGroupAtStart(t *testing.T) {
 		mustPropose(t, n.engine, 2, "x")
 		_, err := n.engine.Propose(within(time.Second), 1, nil)
 		wantCode(t, err, wire.CodeQuarantined)
+	})
+}
+
+// D20: a fenced node answers a transfer at once, and does not call its core for it.
+func TestTransferOnAFencedNode(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := newCluster(t, 3, 1)
+		c.startAll()
+		defer c.killAll()
+		n := c.leader(1)
+		c.net.isolate(n.id, true)
+		n.log.hook(func([]wire.LogUpdate) error { return errors.New("input/output error") })
+		_, _ = n.engine.Propose(within(time.Minute), 1, []byte("x"))
+		<-n.engine.Failed()
+		began := time.Now()
+		err := n.engine.TransferLeader(within(time.Minute), 1, c.other(n).id)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("answered after %v: %v", took, err)
+		}
+		wantCode(t, err, wire.CodeStorage)
+	})
+}
+
+// Without space the log writer tries again with each tick, however much waits.
+func TestNoSpaceTriesOncePerTick(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		var groups []wire.GroupID
+		for g := range wire.GroupID(8) {
+			groups = append(groups, g+1)
+		}
+		c := newCluster(t, 3, groups...)
+		c.startAll()
+		defer c.killAll()
+		for _, g := range groups {
+			if n := c.leader(g); n.id == 3 {
+				if err := n.engine.TransferLeader(within(time.Minute), g, 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		var tries atomic.Int64
+		c.nodes[3].log.hook(func([]wire.LogUpdate) error {
+			if tries.Add(1) > 10_000 {
+				return nil
+			}
+			return fmt.Errorf("commit: %w", wire.ErrNoSpace)
+		})
+		for range 4 {
+			for _, g := range groups {
+				mustPropose(t, c.leaderOf(g, 1, 2).engine, g, strings.Repeat("x", 1<<20))
+			}
+		}
+		time.Sleep(3 * time.Second)
+		if n := tries.Load(); n > 100 {
+			t.Errorf("%d commits tried in 3 s of a full disk", n)
+		}
+	})
+}
+
+// A follower whose disk hangs keeps no more than its share of what leaders send.
+func TestHungDiskBoundsWhatWaits(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		var groups []wire.GroupID
+		for g := range wire.GroupID(8) {
+			groups = append(groups, g+1)
+		}
+		c := newCluster(t, 3, groups...)
+		c.config = func(cfg *Config) { cfg.NodeBytes = 4 << 20 }
+		c.startAll()
+		defer c.killAll()
+		for _, g := range groups {
+			if n := c.leader(g); n.id == 3 {
+				if err := n.engine.TransferLeader(within(time.Minute), g, 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		gate := make(chan struct{})
+		n := c.nodes[3]
+		n.log.hook(func([]wire.LogUpdate) error { <-gate; return nil })
+		for range 4 {
+			for _, g := range groups {
+				mustPropose(t, c.leaderOf(g, 1, 2).engine, g, strings.Repeat("x", 1<<20))
+			}
+		}
+		waiting := 0
+		n.engine.log.mu.Lock()
+		for _, t := range n.engine.log.mu.queue.turns {
+			waiting += t.bytes
+		}
+		n.engine.log.mu.Unlock()
+		if waiting > 8<<20 {
+			t.Errorf("%d MiB wait for the disk, 4 is the node's limit", waiting>>20)
+		}
+		close(gate)
+		for _, g := range groups { // and it catches up
+			want, _ := c.leaderOf(g, 1, 2).engine.GroupStatus(g)
+			w, _ := n.engine.Watch(g)
+			if err := w.Wait(within(time.Minute), want.Commit); err != nil {
+				t.Error(err)
+			}
+		}
 	})
 }

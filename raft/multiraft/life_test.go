@@ -422,3 +422,28 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+// D45: a machine on disk may have applied changes of membership that the store was never told of. They count: for the
+// status, and for who is a stranger to a leader.
+func TestMembershipAheadOfTheStore(t *testing.T) {
+	c := newCluster(t, 1)
+	log := c.nodes[1].log
+	log.create(0, wire.Membership{Voters: []wire.NodeID{1, 2}})
+	ch := wire.AppendChange(nil, wire.Change{Kind: wire.ChangePromote, Node: 3})
+	err := log.Commit([]wire.LogUpdate{{Group: 0, SetHardState: true, HardState: wire.HardState{Term: 1, Commit: 1}, Entries: []wire.Entry{
+		{Index: 1, Term: 1, Kind: wire.EntryEmpty}, {Index: 2, Term: 1, Kind: wire.EntryChange, Data: ch}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := New(Config{Self: 1, Log: log, Transport: c.net.port(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Kill()
+	if err := e.AddGroup(GroupConfig{ID: 0, Machine: &recorder{}, Applied: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if s, _ := e.GroupStatus(0); len(s.Voters) != 3 {
+		t.Errorf("voters %v, the machine has applied the change that adds 3", s.Voters)
+	}
+}

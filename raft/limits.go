@@ -20,8 +20,8 @@ const (
 	// is not read back. Beyond it the disk (and its cache) must do.
 	maxTailBytes = 4 << 20
 
-	// minTailEntries and maxTailEntries bound the arrays that the tail is made of: an idle group pays for the
-	// first, a busy one allocates once in so many entries.
+	// minTailEntries and maxTailEntries bound the arrays that the tail is made of: an idle group has none, a slow
+	// one pays for the first, a busy one allocates once in so many entries.
 	minTailEntries = 4
 	maxTailEntries = 256
 	// maxSpentBytes is how much data one array of the tail may keep alive, entries let go of among it, before the

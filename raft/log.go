@@ -167,9 +167,10 @@ func (l *raftLog) grow(n int) {
 	l.tail, l.spent = array, 0
 }
 
-// rest gives memory back that only a busy log needs. It is called once a tick.
+// rest gives memory back that only a busy log needs. It is called once a tick. An empty tail's array goes however
+// small it is: it keeps alive the data of entries let go of, and on a follower the frames they came in.
 func (l *raftLog) rest() {
-	if len(l.tail) == 0 && cap(l.tail) > minTailEntries {
+	if len(l.tail) == 0 {
 		l.tail, l.spent, l.room = nil, 0, 0
 	}
 }

@@ -130,6 +130,9 @@ func (s *Store) commit(batch []wire.LogUpdate) error {
 		return &UpdateError{What: fmt.Sprintf("batch of more than %d bytes", maxBlobBytes)}
 	}
 	if err := s.write(next, gen); err != nil {
+		s.mu.Lock()
+		s.mu.gens[gen.num] = gen // one that was to begin here: Close lets go of it, too
+		s.mu.Unlock()
 		return s.fenceOff(fmt.Errorf("commit blob %d to %s: %w", w.next, gen.path, err))
 	}
 	if next != nil {

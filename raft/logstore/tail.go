@@ -2,8 +2,9 @@ package logstore
 
 import "flotilla/raft/wire"
 
-// tail caches the latest entries of one group: followers that keep up and appliers are served from here. The entries
-// are those given to Commit; their data is immutable and shared.
+// tail caches the latest entries of one group: followers that keep up and appliers are served from here. Their data is
+// immutable, shared with readers, and lies in arrays of its own: what Commit is given aliases a peer's frame, which
+// one small entry would keep alive for as long as its group is idle.
 type tail struct {
 	entries []wire.Entry
 	bytes   int
@@ -27,6 +28,23 @@ func (t *tail) append(entries []wire.Entry, limit int) {
 		k++
 	}
 	t.cut(k)
+	own(t.entries[max(0, len(t.entries)-len(entries)):])
+}
+
+// own puts the data of entries into one array that nobody else has.
+func own(entries []wire.Entry) {
+	size := 0
+	for i := range entries {
+		size += len(entries[i].Data)
+	}
+	data := make([]byte, 0, size)
+	for i := range entries {
+		if e := &entries[i]; len(e.Data) > 0 {
+			from := len(data)
+			data = append(data, e.Data...)
+			e.Data = data[from:len(data):len(data)]
+		}
+	}
 }
 
 // cut forgets the first k entries. It moves the rest down when that is cheaper than growing the slice again.

@@ -127,6 +127,10 @@ func (w *worker) beginTransfer(g *group, t *transferWait) {
 	if !t.take() {
 		return
 	}
+	if w.fenced {
+		t.answer(outcome{err: g.errorf(wire.CodeStorage, "the log is fenced")})
+		return
+	}
 	if g.core == nil {
 		t.answer(outcome{err: g.fault.Load()})
 		return

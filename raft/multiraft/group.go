@@ -84,7 +84,9 @@ func (e *Engine) newGroup(cfg GroupConfig) (*group, error) {
 			Membership: state.Membership, Applied: cfg.Applied,
 		})
 	}
-	if err != nil {
+	if err == nil { // the machine may have applied changes of membership that the store has not been told of
+		g.view.Store(&view{term: state.HardState.Term, members: g.core.Status().Membership})
+	} else {
 		g.quarantine(fmt.Errorf("restore group %d: %w", cfg.ID, err)) // alone: the node starts without it (P4)
 	}
 	return g, nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"flotilla/raft"
@@ -57,6 +58,8 @@ func (b *logBatch) reset() {
 type logWriter struct {
 	e    *Engine
 	wake chan struct{} // capacity 1
+	// bytes counts the entries that were handed over and are not durable.
+	bytes atomic.Int64
 
 	mu struct {
 		sync.Mutex
@@ -95,6 +98,7 @@ func (l *logWriter) submit(w *worker, b *logBatch) {
 		}
 	}
 	b.turns = append(b.turns, turn)
+	l.bytes.Add(int64(turn.bytes))
 	l.mu.Lock()
 	l.mu.queue.move(b, 1)
 	l.mu.Unlock()
@@ -116,7 +120,7 @@ func (l *logWriter) loop(done <-chan struct{}) {
 // commit makes durable what is queued in one disk commit and tells the workers. Without space it keeps the batch
 // and tries again when it is rung next, at the latest with the next tick.
 func (l *logWriter) commit() {
-	l.take()
+	more := l.take()
 	if len(l.writing.updates) == 0 || l.e.fenced.Load() {
 		return
 	}
@@ -130,17 +134,26 @@ func (l *logWriter) commit() {
 		l.e.stats.commit(l.writing.turns, time.Since(started))
 		for _, t := range l.writing.turns {
 			l.told[t.w.number].turns++
+			l.bytes.Add(int64(-t.bytes))
 		}
 		l.deliver(l.writing.marks)
 		l.writing.reset()
+		if more {
+			l.ring()
+		}
 	}
 	if err != nil {
 		l.e.fence(fmt.Errorf("commit %d log updates: %w", len(l.writing.updates), err))
 	}
 }
 
-// take moves turns from the queue to the batch, up to maxCommitBytes but at least one.
-func (l *logWriter) take() {
+// full reports whether so much waits for the disk that appends of leaders must be dropped. Each group's is bounded
+// by what its leader has in flight; over all groups of a node whose disk hangs or is full that is no bound.
+func (l *logWriter) full() bool { return l.bytes.Load() > int64(l.e.cfg.NodeBytes) }
+
+// take moves turns from the queue to the batch, up to maxCommitBytes but at least one, and reports whether some are
+// left.
+func (l *logWriter) take() (more bool) {
 	size := 0
 	for _, t := range l.writing.turns {
 		size += t.bytes
@@ -150,12 +163,13 @@ func (l *logWriter) take() {
 	n := 0
 	for _, t := range l.mu.queue.turns {
 		if size += t.bytes; size > maxCommitBytes && len(l.writing.turns)+n > 0 {
-			l.ring() // for the rest
+			more = true
 			break
 		}
 		n++
 	}
 	l.writing.move(&l.mu.queue, n)
+	return more
 }
 
 // commitSmall makes durable, on a disk without space for entries, what groups without entries in the batch have

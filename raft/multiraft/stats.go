@@ -44,8 +44,8 @@ type Stats struct {
 	TurnTimes         []uint64
 	TurnBounds        []time.Duration
 	// Sends counts calls of Transport.Send, MessagesOut what they carried, SendFailures peers out of reach,
-	// once per turn. MessagesIn counts messages taken in, Dropped those that found the inbox full, Foreign those
-	// whose sender or receiver is not the connection's.
+	// once per turn. MessagesIn counts messages taken in, Dropped those that found the inbox or the queue of the disk
+	// full, Foreign those whose sender or receiver is not the connection's.
 	Sends, MessagesOut, SendFailures uint64
 	MessagesIn, Dropped, Foreign     uint64
 	// RefusedHere counts messages for groups not served here, RefusedByPeers the refusals that came back.

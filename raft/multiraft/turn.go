@@ -128,6 +128,10 @@ func (w *worker) stepMessage(l *letter) {
 		w.out.add(refusal(&l.m, wire.RefuseRemoved))
 		return
 	}
+	if len(l.m.Entries) > 0 && w.e.log.full() {
+		w.e.stats.dropped.Add(1) // the leader probes until the disk has caught up
+		return
+	}
 	w.activate(g)
 	if err := g.core.Step(l.m); err != nil {
 		w.e.stats.stepErrors.Add(1)

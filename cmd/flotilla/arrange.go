@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -74,7 +75,11 @@ func (v invocation) permute(rest []string) (invocation, error) {
 		if f == nil {
 			return v, v.unknownFlag(arg, name)
 		}
-		if _, boolean := f.(*cli.BoolFlag); !boolean && !hasValue {
+		_, boolean := f.(*cli.BoolFlag)
+		if _, err := strconv.ParseBool(value); boolean && hasValue && err != nil {
+			return v, usagef("see: flotilla %s --help", v.path())("--%s: %q is neither true nor false", name, value)
+		}
+		if !boolean && !hasValue {
 			if i++; i == len(rest) {
 				return v, usagef("see: flotilla %s --help", v.path())("flag %s needs a value", arg)
 			}
@@ -150,9 +155,9 @@ func flagNamed(flags []cli.Flag, name string) cli.Flag {
 	return flags[i]
 }
 
-// nearest returns the known word that given was probably meant to be, or "".
+// nearest returns the known word that given was probably meant to be, or "". At least one letter must stay.
 func nearest(given string, known []string) string {
-	best, word := max(2, len(given)/3)+1, ""
+	best, word := min(max(2, len(given)/3)+1, len(given)), ""
 	for _, k := range known {
 		if d := distance(given, k); d < best {
 			best, word = d, k

@@ -4,30 +4,41 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"flotilla"
 )
 
+// callName is what to type for this program in another terminal: what was typed here, but for go run, whose binary
+// nobody can name.
+func callName(arg0 string) string {
+	if strings.Contains(filepath.ToSlash(arg0), "/go-build") {
+		return "go run ./cmd/flotilla"
+	}
+	return arg0
+}
+
 // welcome prints what to try next.
 func (d *devCluster) welcome() {
+	call := callName(os.Args[0])
 	fmt.Fprintf(d.sh.out, `
-%s  %d nodes, %d data groups, data in %s
+%[1]s  %[2]d nodes, %[3]d data groups, data in %[4]s
 
   in another terminal, in this directory:
 
-    flotilla kv put greeting hello
-    flotilla kv get greeting
-    flotilla kv scan greet
-    flotilla status
-    flotilla bench mixed --duration 5s
+    %[5]s kv put greeting hello
+    %[5]s kv get greeting
+    %[5]s kv scan greet
+    %[5]s status
+    %[5]s bench mixed --duration 5s
 
-  in the browser:   http://%s/
-  over HTTP:        curl -X PUT --data-binary hello http://%s/v1/kv/greeting
+  in the browser:   http://%[6]s/
+  over HTTP:        curl -X PUT --data-binary hello http://%[6]s/v1/kv/greeting
   stop with Ctrl-C
 
-`, d.bold("flotilla dev"), d.size, d.groups, d.dir, d.nodes[0].http.addr(), d.nodes[0].http.addr())
+`, d.bold("flotilla dev"), d.size, d.groups, d.dir, call, d.nodes[0].http.addr())
 }
 
 func (d *devCluster) bold(s string) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"log/slog"
 	"math"
 	"net"
@@ -34,9 +35,9 @@ func serveFlags() []cli.Flag {
 		text("tls-dir", "", "`DIR` with ca.crt, node.crt, node.key (default: DATA/tls)"),
 		text("heartbeat", "100ms", "interval of heartbeats, a `DURATION`"),
 		text("election-timeout", "1s", "silence after which a leader is replaced, a `DURATION`"),
-		text("snapshot-threshold", "64MiB", "log `SIZE` after which a group takes a snapshot"),
-		text("snapshot-chunk", "256KiB", "`SIZE` of one chunk of a transfer"),
-		text("snapshot-rate", "32MiB/s", "`SIZE` per second of one transfer"),
+		text("snapshot-threshold", "64MiB", "log `SIZE` after which a group takes a snapshot (no effect yet)"),
+		text("snapshot-chunk", "256KiB", "`SIZE` of one chunk of a transfer (no effect yet)"),
+		text("snapshot-rate", "32MiB/s", "`SIZE` per second of one transfer (no effect yet)"),
 		text("drain-timeout", "10s", "how long SIGTERM or SIGINT may take, a `DURATION`; a second signal stops at once"),
 		text("log-level", "info", "`LEVEL`: debug, info, warn or error"),
 		text("log-format", "text", "`FORMAT` of the log on stderr: text or json"),
@@ -82,6 +83,10 @@ func readServe(s *settings) serveOptions {
 	s.bytes("snapshot-threshold", 1<<20, 1<<40)
 	s.bytes("snapshot-chunk", 4<<10, 8<<20)
 	s.bytes("snapshot-rate", 64<<10, 1<<40)
+	if o.node.Dir == "" {
+		s.faults = append(s.faults, errors.New("--data is empty"))
+	}
+	s.refuseWildcard(o.node)
 	s.refuseExposedHTTP(o.http)
 	s.refuseElections(o.node)
 	return o
@@ -136,6 +141,17 @@ func (s *settings) initialCluster() map[flotilla.NodeID]string {
 		list[flotilla.NodeID(n)] = addr
 	}
 	return list
+}
+
+// refuseWildcard demands an address that others can dial, before a node is born with none.
+func (s *settings) refuseWildcard(c flotilla.Config) {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil || !c.Bootstrap || c.Advertise != "" {
+		return
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		s.fault(s.find("listen"), "nobody can dial %s: say what others dial with --advertise HOST:PORT", c.Listen)
+	}
 }
 
 // refuseExposedHTTP demands TLS or a token where others than this machine can connect.

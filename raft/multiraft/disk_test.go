@@ -281,3 +281,59 @@ func TestHungDiskBoundsWhatWaits(t *testing.T) {
 		}
 	})
 }
+
+// A node whose disk has no space for entries goes on voting in other groups, election after election: what was made
+// durable before its turn is not written again behind what came later.
+func TestNoSpaceGoesOnVoting(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := newCluster(t, 3, 1, 2)
+		c.config = func(cfg *Config) { cfg.Workers = 1 }
+		c.startAll()
+		defer c.killAll()
+		n := c.nodes[3]
+		for _, g := range c.groups {
+			if l := c.leader(g); l.id == 3 {
+				if err := l.engine.TransferLeader(within(time.Minute), g, 1); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		var full atomic.Bool
+		full.Store(true)
+		n.log.hook(func(batch []wire.LogUpdate) error {
+			for i := range batch {
+				if full.Load() && len(batch[i].Entries) > 0 {
+					return fmt.Errorf("commit: %w", wire.ErrNoSpace)
+				}
+			}
+			return nil
+		})
+		mustPropose(t, c.leaderOf(1, 1, 2).engine, 1, "has no room on node 3")
+		c.net.lose(func(from, to wire.NodeID, m *wire.Message) bool { // group 2's appends do not get there
+			return to == 3 && m.Group == 2 && m.Type == wire.MsgAppend
+		})
+		for range 4 {
+			l := c.leaderOf(2, 1, 2)
+			if err := l.engine.TransferLeader(within(time.Minute), 2, 3-l.id); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(500 * time.Millisecond)
+		}
+		if err := n.engine.Err(); err != nil {
+			t.Fatal(err)
+		}
+		leads, _ := c.leaderOf(2, 1, 2).engine.GroupStatus(2)
+		if s, _ := n.log.State(2); s.HardState.Term != leads.Term {
+			t.Errorf("term %d on the disk of node 3, the group is in term %d", s.HardState.Term, leads.Term)
+		}
+		full.Store(false)
+		c.net.lose(nil)
+		time.Sleep(3 * time.Second)
+		for _, g := range c.groups {
+			want, _ := c.leaderOf(g, 1, 2, 3).engine.GroupStatus(g)
+			if s, _ := n.engine.GroupStatus(g); s.Applied != want.Applied {
+				t.Errorf("group %d: node 3 applied %d, the leader %d", g, s.Applied, want.Applied)
+			}
+		}
+	})
+}

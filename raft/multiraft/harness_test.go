@@ -45,8 +45,11 @@ func (l *memLog) create(id wire.GroupID, m wire.Membership) {
 
 func (l *memLog) Commit(batch []wire.LogUpdate) error {
 	l.mu.Lock()
-	before := l.mu.before
+	before, refused := l.mu.before, l.check(batch)
 	l.mu.Unlock()
+	if refused != nil {
+		return refused
+	}
 	if before != nil {
 		if err := before(batch); err != nil {
 			return err
@@ -80,6 +83,25 @@ func (l *memLog) Commit(batch []wire.LogUpdate) error {
 			g.state.Membership = u.Membership
 		}
 		g.state.Last = wire.Index(len(g.entries))
+	}
+	return nil
+}
+
+// check refuses, as every store does, a term that goes back and a vote that changes. The caller holds the lock.
+func (l *memLog) check(batch []wire.LogUpdate) error {
+	now := map[wire.GroupID]wire.HardState{}
+	for i := range batch {
+		u := &batch[i]
+		was, known := now[u.Group]
+		if g := l.mu.groups[u.Group]; !known && g != nil {
+			was = g.state.HardState
+		}
+		if h := u.HardState; u.SetHardState {
+			if h.Term < was.Term || h.Term == was.Term && was.Vote != wire.NoNode && h.Vote != was.Vote {
+				return fmt.Errorf("group %d: term and vote %d, %d after %d, %d", u.Group, h.Term, h.Vote, was.Term, was.Vote)
+			}
+			now[u.Group] = h
+		}
 	}
 	return nil
 }

@@ -121,7 +121,7 @@ func (l *logWriter) loop(done <-chan struct{}) {
 // and tries again when it is rung next, at the latest with the next tick.
 func (l *logWriter) commit() {
 	more := l.take()
-	if len(l.writing.updates) == 0 || l.e.fenced.Load() {
+	if len(l.writing.turns) == 0 || l.e.fenced.Load() {
 		return
 	}
 	started := time.Now()
@@ -173,7 +173,8 @@ func (l *logWriter) take() (more bool) {
 }
 
 // commitSmall makes durable, on a disk without space for entries, what groups without entries in the batch have
-// in it: terms and votes, so that this node still helps to elect leaders elsewhere.
+// in it: terms and votes, so that this node still helps to elect leaders elsewhere. Then it is out of the batch:
+// written again behind what comes later, it would take a term back, which the store refuses for good.
 func (l *logWriter) commitSmall() error {
 	blocked := map[*group]bool{}
 	for i := range l.writing.updates {
@@ -181,12 +182,14 @@ func (l *logWriter) commitSmall() error {
 			blocked[l.writing.marks[i].g] = true
 		}
 	}
-	var small logBatch
+	var small, rest logBatch
 	for i, m := range l.writing.marks {
-		if !blocked[m.g] {
-			small.updates = append(small.updates, l.writing.updates[i])
-			small.marks = append(small.marks, m)
+		to := &small
+		if blocked[m.g] {
+			to = &rest
 		}
+		to.updates = append(to.updates, l.writing.updates[i])
+		to.marks = append(to.marks, m)
 	}
 	if len(small.updates) == 0 {
 		return nil
@@ -198,6 +201,7 @@ func (l *logWriter) commitSmall() error {
 		return err
 	}
 	l.deliver(small.marks)
+	l.writing.updates, l.writing.marks = rest.updates, rest.marks
 	return nil
 }
 
@@ -208,6 +212,9 @@ func (l *logWriter) write(updates []wire.LogUpdate) (err error) {
 			err = fmt.Errorf("panic in the log store: %v", r)
 		}
 	}()
+	if len(updates) == 0 { // all of it was small
+		return nil
+	}
 	return l.e.cfg.Log.Commit(updates)
 }
 

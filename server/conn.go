@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -71,29 +72,33 @@ func (c *session) serve() error {
 		return err
 	}
 	written := make(chan struct{})
-	extra := make(chan struct{})
 	go func() {
 		defer close(written)
 		if c.out.Run(stream) != nil {
 			c.close(&closing{protocol.CloseOverload, "replies are not read"})
 		}
 	}()
-	go func() {
-		defer close(extra)
+	var extra sync.WaitGroup
+	extra.Go(func() {
 		if _, err := c.qc.AcceptStream(c.ctx); err == nil {
 			c.close(&closing{protocol.CloseBadFrame, "one stream a connection"})
 		}
-	}()
+	})
+	extra.Go(func() { // nobody reads these, so each would hold a window's worth of memory
+		if _, err := c.qc.AcceptUniStream(c.ctx); err == nil {
+			c.close(&closing{protocol.CloseBadFrame, "one stream a connection"})
+		}
+	})
 	err = c.read(frames)
 	var why *closing
 	if errors.As(err, &why) {
 		c.close(why)
 	} else {
-		c.close(&closing{code: protocol.CloseDone}) // also lets the other two go
+		c.close(&closing{code: protocol.CloseDone}) // also lets the others go
 	}
 	c.out.Close()
 	<-written
-	<-extra
+	extra.Wait()
 	return err
 }
 

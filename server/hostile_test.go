@@ -108,6 +108,7 @@ func TestHostileClientsAreCutOff(t *testing.T) {
 		"bytes bomb":                   {true, body(0x95, byte(protocol.KindGet), 1, 1, 0, 0xc6, 0xff, 0xff, 0xff, 0xff), nil, protocol.CloseBadFrame},
 		"request of an unknown kind":   {true, body(0x93, 99, 1, 1), nil, protocol.CloseBadFrame},
 		"second stream":                {true, nil, func(r *rawConn) { s, _ := r.qc.OpenStream(); _, _ = s.Write([]byte{0}) }, protocol.CloseBadFrame},
+		"stream of one direction":      {true, nil, func(r *rawConn) { s, _ := r.qc.OpenUniStream(); _, _ = s.Write([]byte{0}) }, protocol.CloseBadFrame},
 		"half a frame, then the end":   {true, append(length(100), 1), func(r *rawConn) { _ = r.stream.Close() }, protocol.CloseDone},
 		"streams as many as there are": {true, nil, openAll, protocol.CloseBadFrame},
 	} {

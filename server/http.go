@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
+	"net"
 	"net/http"
 	"net/http/pprof"
+	"strconv"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -71,26 +73,56 @@ func open(r *http.Request) bool {
 	return false
 }
 
-// authorize demands the bearer token, if there is one. Hashes make the comparison constant in time whatever the
-// lengths are (D77).
+// authorize demands what the configuration says: the bearer token, a certificate, or that the caller knows where it is.
 func (s *Server) authorize(next http.Handler) http.Handler {
-	if len(s.cfg.Token) == 0 {
-		return next
-	}
 	want := sha256.Sum256(s.cfg.Token)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		got := sha256.Sum256([]byte(token))
-		if subtle.ConstantTimeCompare(got[:], want[:]) != 1 || !ok {
+		var refusal protocol.Problem
+		switch {
+		case len(s.cfg.Token) > 0:
+			if bearer(r, want) {
+				break
+			}
 			w.Header().Set("WWW-Authenticate", `Bearer realm="flotilla"`)
-			writeProblem(w, http.StatusUnauthorized, protocol.Problem{
-				Code: "unauthorized", Class: protocol.ClassAuth, Message: "missing or wrong bearer token",
-				Hint: "send the header: Authorization: Bearer TOKEN",
-			})
+			refusal = protocol.Problem{
+				Code: "unauthorized", Message: "missing or wrong bearer token", Hint: "send the header: Authorization: Bearer TOKEN",
+			}
+		case s.cfg.ClientCerts:
+			if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+				refusal = protocol.Problem{
+					Code: "unauthorized", Message: "no client certificate", Hint: "show one: curl --cacert ca.crt --cert client.crt --key client.key",
+				}
+			}
+		case s.cfg.LocalNames && !plainHost(r.Host):
+			refusal = protocol.Problem{
+				Code: "unauthorized", Message: "without a token only an address or localhost is served, not " + strconv.Quote(r.Host),
+				Hint: "ask by address, or start the node with --http-token-file",
+			}
+		}
+		if refusal.Code == "" {
+			next.ServeHTTP(w, r)
 			return
 		}
-		next.ServeHTTP(w, r)
+		refusal.Class = protocol.ClassAuth
+		writeProblem(w, http.StatusUnauthorized, refusal)
 	})
+}
+
+// bearer reports whether r carries the token of this hash. Hashes make the comparison constant in time whatever the
+// lengths are (D77).
+func bearer(r *http.Request, want [sha256.Size]byte) bool {
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	got := sha256.Sum256([]byte(token))
+	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && ok
+}
+
+// plainHost reports whether a Host header names a machine without any name service.
+func plainHost(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	return host == "" || strings.EqualFold(host, "localhost") || net.ParseIP(host) != nil
 }
 
 // status answers with what the node knows of the cluster, ready or not.

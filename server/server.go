@@ -21,6 +21,12 @@ type Config struct {
 	// Token, when not empty, is demanded as a bearer token of every HTTP request but health checks and the page, which
 	// holds nothing. For listeners that are not on loopback.
 	Token []byte
+	// ClientCerts demands a certificate of the cluster, which the listener has verified, of every HTTP request but those
+	// that need no token either. For HTTPS that is not on loopback and has no Token.
+	ClientCerts bool
+	// LocalNames serves those requests only when their Host header is an address or localhost. For plain HTTP on loopback
+	// without a Token: a web page may have its own name point there, and is of the same origin then (DNS rebinding).
+	LocalNames bool
 	// Debug serves the profiles of net/http/pprof.
 	Debug bool
 	// Version is what GET /version says, beside the versions of the protocols.

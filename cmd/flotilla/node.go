@@ -71,6 +71,7 @@ func (n *node) open(ctx context.Context, o serveOptions, log *slog.Logger) error
 	registry.MustRegister(metrics.New(n.host))
 	n.clients = server.New(n.host, server.Config{
 		Metrics: registry, Registerer: registry, Token: token, Debug: o.http.debug, Version: versionInfo(),
+		ClientCerts: o.http.tls && !isLoopback(o.http.addr), LocalNames: !o.http.tls && len(token) == 0,
 	})
 	clients.Store(n.clients)
 	n.http.serve(o.http, n.tls, n.clients.Handler())

@@ -24,7 +24,7 @@ func serveFlags() []cli.Flag {
 		text("listen", "127.0.0.1:7400", "UDP `HOST:PORT` for peers and native clients"),
 		text("advertise", "", "`HOST:PORT` that others dial (default: as in --initial-cluster, else --listen)"),
 		text("http", "127.0.0.1:7480", "TCP `HOST:PORT` of the HTTP API, health, metrics and dashboard"),
-		toggle("http-tls", "serve HTTPS with the node's certificate; this or --http-token-file is needed off loopback"),
+		toggle("http-tls", "serve HTTPS with the node's certificate; this or --http-token-file is needed off loopback, where it demands a client certificate unless there is a token"),
 		text("http-token-file", "", "`FILE` with the bearer token that HTTP requests must carry, mode 0600"),
 		text("cluster", "flotilla", "`NAME` of the cluster; must match the certificates"),
 		text("initial-cluster", "", "first start of a fixed set: `1=h:p,2=h:p,3=h:p`, the same at every node"),

@@ -73,12 +73,23 @@ func (s *Source) DialNode(protocol string, id wire.NodeID) *tls.Config {
 	return conf
 }
 
-// HTTPConfig returns the configuration of a node's HTTPS listener. Callers need no certificate.
+// HTTPConfig returns the configuration of a node's HTTPS listener. Callers need no certificate; one that is shown must be
+// of this cluster. Credentials are taken anew for each handshake.
 func (s *Source) HTTPConfig() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return &s.Current().Certificate, nil
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			c := s.Current()
+			conf := c.baseConfig("http/1.1")
+			conf.ClientAuth, conf.ClientCAs = tls.VerifyClientCertIfGiven, c.pool
+			conf.VerifyConnection = func(cs tls.ConnectionState) error {
+				if len(cs.PeerCertificates) == 0 {
+					return nil
+				}
+				_, err := c.verify(cs, x509.ExtKeyUsageClientAuth)
+				return err
+			}
+			return conf, nil
 		},
 	}
 }

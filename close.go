@@ -24,18 +24,20 @@ func (h *Host) Kill() error {
 	})
 }
 
-// stop undoes the steps of Open that were taken, last first.
+// stop undoes the steps of Open that were taken, last first; the first caller's way of undoing counts.
 func (h *Host) stop(ctx context.Context, undo func(step) func(*Host, context.Context) error) error {
 	h.closer.Do(func() {
 		h.closing.Store(true)
 		h.end(errClosed)
+		var errs []error
 		for _, s := range slices.Backward(h.opened) {
 			if fn := undo(s); fn != nil {
 				if err := fn(h, ctx); err != nil {
-					h.closed = errors.Join(h.closed, fmt.Errorf("close %s: %w", s.name, err))
+					errs = append(errs, fmt.Errorf("close %s: %w", s.name, err))
 				}
 			}
 		}
+		h.closed = errors.Join(errs...)
 	})
 	return h.closed
 }

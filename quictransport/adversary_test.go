@@ -116,3 +116,21 @@ func TestUnreadRefusalsAreBounded(t *testing.T) {
 		wantEnd(t, qc, ReasonOverload)
 	})
 }
+
+// P24: the fence loses no large frame either: a reply with the largest value is written again like any other.
+func TestLargeRefusedFrameIsWrittenAgain(t *testing.T) {
+	simulated(t, func(t *testing.T, w *world) {
+		a, b := w.node(1, nil), w.node(2, nil)
+		meet(t, a, b)
+		after(50 * time.Millisecond)
+		b.rec.setServe(func(context.Context, wire.NodeID, []byte) ([]byte, error) {
+			a.fence.Apply(5) // the caller's epoch rises while the request is served
+			return make([]byte, 1<<20+64<<10), nil
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if reply, err := a.Forward(ctx, 2, nil); err != nil {
+			t.Fatalf("%d bytes, %v", len(reply), err)
+		}
+	})
+}

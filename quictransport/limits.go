@@ -25,9 +25,9 @@ const (
 	maxPreface = 1 << 10
 	// maxRequest bounds one forwarded request or reply; a batch of commands at the hard entry limit fits.
 	maxRequest = 8<<20 + 4<<10
-	// resendBytes and resendFrames bound the written forward frames kept for a refusal by the fence. A round
-	// trip's worth is enough: the refusal comes back within one.
-	resendBytes  = 1 << 20
+	// resendBytes and resendFrames bound the written forward frames kept for a refusal by the fence: a round
+	// trip's worth, and enough for two frames with the largest command or value in them.
+	resendBytes  = 4 << 20
 	resendFrames = 256
 	// appendLanes is the number of append lanes: two let one decode while the other waits for a lost packet.
 	appendLanes = 2

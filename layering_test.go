@@ -87,7 +87,7 @@ func sources(t *testing.T) []sourceFile {
 		if err != nil {
 			return err
 		}
-		files = append(files, sourceFile{path: filepath.ToSlash(p), lines: fset.File(f.FileStart).LineCount() - 1, ast: f})
+		files = append(files, sourceFile{path: filepath.ToSlash(p), lines: fset.File(f.FileStart).LineCount(), ast: f})
 		return nil
 	})
 	if err != nil {

@@ -7,6 +7,15 @@ import (
 	"flotilla/raft/wire"
 )
 
+// ErrNotBorn says that the data directory is empty and nobody says how its cluster comes to be.
+var ErrNotBorn = errors.New("the data directory is empty: say how the cluster is born, by an initial cluster or by bootstrap")
+
+// ConfigError is one fault of a configuration by itself.
+type ConfigError struct{ Text string }
+
+// Error returns the fault.
+func (e *ConfigError) Error() string { return e.Text }
+
 // ErrRemoved says that this node was removed from its cluster and must not come back.
 var ErrRemoved = errors.New("this node was removed from its cluster")
 

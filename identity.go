@@ -80,11 +80,11 @@ func checkAddress(c *Config, nodes map[NodeID]string) error {
 	ip, _ := netip.ParseAddr(host)
 	switch {
 	case !listed:
-		return &ConfigError{fmt.Sprintf("node %d is not in the initial cluster %s", c.NodeID, birth.ListText(nodes))}
+		return &ConfigError{Text: fmt.Sprintf("node %d is not in the initial cluster %s", c.NodeID, birth.ListText(nodes))}
 	case c.Advertise != "" && c.Advertise != addr:
-		return &ConfigError{fmt.Sprintf("the initial cluster has node %d at %s, it advertises %s", c.NodeID, addr, c.Advertise)}
+		return &ConfigError{Text: fmt.Sprintf("the initial cluster has node %d at %s, it advertises %s", c.NodeID, addr, c.Advertise)}
 	case host == "" || ip.IsUnspecified():
-		return &ConfigError{fmt.Sprintf("nobody can dial %s: advertise an address of this machine", addr)}
+		return &ConfigError{Text: fmt.Sprintf("nobody can dial %s: advertise an address of this machine", addr)}
 	}
 	return nil
 }

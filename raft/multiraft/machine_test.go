@@ -398,3 +398,36 @@ func TestSlowMachine(t *testing.T) {
 		}
 	})
 }
+
+// P6: a peer that refuses a group is told of once, not with every heartbeat it answers: a node without a thousand groups
+// would flood the logs of all others. It is told of again when it has served the group in between.
+func TestRefusalIsToldOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := newCluster(t, 3, 1)
+		c.startAll()
+		defer c.killAll()
+		l := c.leader(1)
+		bad := c.other(l)
+		told := func() (n int) {
+			for _, ev := range eventsOf[GroupRefused](l.events) {
+				if ev.Peer == bad.id {
+					n++
+				}
+			}
+			return n
+		}
+		bad.engine.lookup(1).quarantine(errors.New("broken"))
+		time.Sleep(30 * time.Second)
+		if n := told(); n != 1 {
+			t.Errorf("told %d times in 30 s", n)
+		}
+		c.kill(bad.id)
+		c.start(bad.id)
+		time.Sleep(5 * time.Second)
+		bad.engine.lookup(1).quarantine(errors.New("broken again"))
+		time.Sleep(5 * time.Second)
+		if n := told(); n != 2 {
+			t.Errorf("told %d times of two quarantines", n)
+		}
+	})
+}

@@ -31,7 +31,8 @@ type ChangeRefused struct {
 	Err   error
 }
 
-// GroupRefused says that Peer does not serve Group (P6).
+// GroupRefused says that Peer does not serve Group (P6). It is told again when the reason changes, or when Peer has
+// served the group in between.
 type GroupRefused struct {
 	Group  wire.GroupID
 	Peer   wire.NodeID

@@ -23,12 +23,13 @@ type group struct {
 	pending     pendingBook
 	reads       readBook
 	transfer    []*transferWait
-	promote     wire.Index  // the promotion under way, 0 for none
-	learner     wire.NodeID // caught up as of this turn, NoNode for none
-	bumped      wire.Term   // the last term in which the epoch bump was proposed
-	lostLead    int         // ticks since leadership was lost with proposals pending
-	handed      wire.Index  // last index handed to apply
-	appliedTerm wire.Term   // of the last entry the machine applied
+	promote     wire.Index                      // the promotion under way, 0 for none
+	learner     wire.NodeID                     // caught up as of this turn, NoNode for none
+	bumped      wire.Term                       // the last term in which the epoch bump was proposed
+	lostLead    int                             // ticks since leadership was lost with proposals pending
+	handed      wire.Index                      // last index handed to apply
+	refused     map[wire.NodeID]wire.RefuseCode // peers that do not serve the group, until they do; MaxMembers at most
+	appliedTerm wire.Term                       // of the last entry the machine applied
 
 	// Written by one, read by anyone.
 	view    atomic.Pointer[view]       // by the worker

@@ -30,8 +30,16 @@ func refusal(m *wire.Message, why wire.RefuseCode) wire.Message {
 // refusedBy learns that a peer does not serve g. That is no word about the peer's other groups (F20).
 func (w *worker) refusedBy(g *group, m *wire.Message) {
 	w.e.stats.refusedByPeers.Add(1)
-	w.e.emit(GroupRefused{Group: g.id, Peer: m.From, Reason: wire.RefuseCode(m.Context)})
 	g.core.Unreachable(m.From)
+	why := wire.RefuseCode(m.Context)
+	if g.refused[m.From] == why || len(g.refused) >= wire.MaxMembers {
+		return // told already: it answers every heartbeat so
+	}
+	if g.refused == nil {
+		g.refused = map[wire.NodeID]wire.RefuseCode{}
+	}
+	g.refused[m.From] = why
+	w.e.emit(GroupRefused{Group: g.id, Peer: m.From, Reason: why})
 }
 
 // isStranger reports whether m asks for a vote on behalf of a node that, as the leader knows, is no member:

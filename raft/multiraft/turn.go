@@ -124,6 +124,7 @@ func (w *worker) stepMessage(l *letter) {
 		w.refusedBy(g, &l.m)
 		return
 	}
+	delete(g.refused, l.m.From)
 	if w.isStranger(g, &l.m) {
 		w.out.add(refusal(&l.m, wire.RefuseRemoved))
 		return

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Three real flotilla processes on loopback, with certificates.
-#   scripts/cluster.sh up|down|status|kill ID|start ID|endpoints
+#   scripts/cluster.sh up|down [--wipe]|status|start ID|kill ID|signal ID NAME|endpoints
 # State lives in $FLOTILLA_CLUSTER_DIR (default ./.cluster). Node i: UDP 7400+i-1, HTTP 7480+i-1 from $FLOTILLA_BASE_PORT.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -23,6 +23,15 @@ endpoints() {
 	local list=() id
 	for id in $(ids); do list+=("127.0.0.1:$(peer_port "$id")"); done
 	(IFS=,; echo "${list[*]}")
+}
+
+usage() {
+	sed -n '2,4p' "$0" | sed 's/^# //' >&2
+	exit 2
+}
+
+node() { # node ID: refuses what is none
+	ids | grep -qx -- "$1" || { echo "no node $1: 1 to $nodes" >&2; exit 2; }
 }
 
 alive() { [ -f "$dir/$1.pid" ] && kill -0 "$(cat "$dir/$1.pid")" 2>/dev/null; }
@@ -65,24 +74,33 @@ stop() { # stop ID SIGNAL
 	while kill -0 "$pid" 2>/dev/null; do sleep 0.02; done
 }
 
-case "${1:-}" in
+case "${1:-} $#" in # the command and how many words there are
+"up 1" | "down "[12] | "status "* | "start 2" | "kill 2" | "signal 3" | "endpoints 1") ;;
+*) usage ;;
+esac
+case "$1" in
 up)
 	build
 	for id in $(ids); do start "$id"; done
 	for id in $(ids); do wait_ready "$id"; cat "$dir/$id.out"; done
-	echo "try: $bin --help; $bin kv put --endpoints $(endpoints) --tls-dir $dir/tls-client greeting hello"
+	echo "try: export FLOTILLA_ENDPOINTS=$(endpoints) FLOTILLA_TLS_DIR=$dir/tls-client"
+	echo "     $bin kv put greeting hello"
 	;;
 down)
+	[ "${2:---wipe}" = --wipe ] || usage
 	for id in $(ids); do stop "$id" TERM; done
 	[ "${2:-}" != --wipe ] || rm -rf "$dir"
 	;;
-status) "$bin" status --endpoints "$(endpoints)" --tls-dir "$dir/tls-client" "${@:2}" ;;
-start) start "$2"; wait_ready "$2" ;;
-kill) stop "$2" KILL ;;
-signal) kill "-$3" "$(cat "$dir/$2.pid")" ;;
-endpoints) endpoints ;;
-*)
-	sed -n '2,4p' "$0" | sed 's/^# //' >&2
-	exit 2
+status)
+	[ -x "$bin" ] || { echo "no cluster in $dir: scripts/cluster.sh up" >&2; exit 1; }
+	"$bin" status --endpoints "$(endpoints)" --tls-dir "$dir/tls-client" "${@:2}"
 	;;
+start) node "$2"; start "$2"; wait_ready "$2" ;;
+kill) node "$2"; stop "$2" KILL ;;
+signal)
+	node "$2"
+	alive "$2" || { echo "node $2 is not running" >&2; exit 1; }
+	kill "-$3" "$(cat "$dir/$2.pid")"
+	;;
+endpoints) endpoints ;;
 esac

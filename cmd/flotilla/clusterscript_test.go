@@ -1,0 +1,35 @@
+package main
+
+import (
+	"errors"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// TestClusterScriptUsage: wrong calls of scripts/cluster.sh end with usage and 2, or say what is missing; nothing starts.
+func TestClusterScriptUsage(t *testing.T) {
+	dir := t.TempDir()
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{nil, 2, "up|down"},
+		{[]string{"start"}, 2, "up|down"},
+		{[]string{"kill"}, 2, "up|down"},
+		{[]string{"kill", "9"}, 2, "no node 9: 1 to 3"},
+		{[]string{"down", "--wipes"}, 2, "up|down"},
+		{[]string{"signal", "1"}, 2, "up|down"},
+		{[]string{"signal", "1", "HUP"}, 1, "node 1 is not running"},
+		{[]string{"status"}, 1, "no cluster in " + dir + ": scripts/cluster.sh up"},
+	} {
+		cmd := exec.Command("../../scripts/cluster.sh", c.args...)
+		cmd.Env = append(cmd.Environ(), "FLOTILLA_CLUSTER_DIR="+dir, "FLOTILLA_NODES=3")
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != c.code || !strings.Contains(string(out), c.want) || strings.Contains(string(out), "unbound") {
+			t.Errorf("cluster.sh %v: %v, want exit %d with %q:\n%s", c.args, err, c.code, c.want, out)
+		}
+	}
+}

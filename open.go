@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 
 	"flotilla/catalog"
@@ -31,7 +30,7 @@ type step struct {
 func steps() []step {
 	type ctx = context.Context
 	return []step{
-		{name: "data directory", open: func(h *Host, _ ctx) error { return os.MkdirAll(h.cfg.Dir, 0o700) }},
+		{name: "data directory", open: func(h *Host, _ ctx) error { return logstore.MakeDir(h.cfg.Dir) }},
 		{name: "catalog", open: (*Host).openCatalog, close: func(h *Host, _ ctx) error { return h.catalog.Close() }},
 		{name: "identity", open: (*Host).identify},
 		{name: "socket", open: (*Host).openSocket},

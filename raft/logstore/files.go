@@ -78,6 +78,10 @@ func freeBytes(dir string) (int64, error) {
 	return int64(st.Bavail) * st.Bsize, nil
 }
 
+// MakeDir creates dir and what is above it, mode 0700, as far as it is missing. Each new name is durable when it
+// returns: synced files are of no use in a directory that a power cut takes away (D8).
+func MakeDir(dir string) error { return makeDir(osFiles{}, dir) }
+
 // makeDir creates dir and what is above it, 0700, and makes each new name durable.
 func makeDir(fs fileSystem, dir string) error {
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {

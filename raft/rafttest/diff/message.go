@@ -73,8 +73,14 @@ func (a *message) String() string {
 		name  string
 		value uint64
 	}{
-		{"index", uint64(a.index)}, {"logterm", uint64(a.logTerm)}, {"commit", uint64(a.commit)}, {"hint", uint64(a.hint)},
-		{"hintterm", uint64(a.hintTerm)}, {"read", a.read}, {"round", a.round}, {"position", a.position},
+		{"index", uint64(a.index)},
+		{"logterm", uint64(a.logTerm)},
+		{"commit", uint64(a.commit)},
+		{"hint", uint64(a.hint)},
+		{"hintterm", uint64(a.hintTerm)},
+		{"read", a.read},
+		{"round", a.round},
+		{"position", a.position},
 	} {
 		if f.value != 0 {
 			fmt.Fprintf(&b, " %s %d", f.name, f.value)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"flotilla/raft"
 	"flotilla/raft/wire"
@@ -128,11 +129,11 @@ func (w *world) failf(p *pair, format string, args ...any) {
 }
 
 func owedString(list []promise) string {
-	s := ""
+	var s strings.Builder
 	for i := range list {
-		s += "\n            only here: " + list[i].String()
+		s.WriteString("\n            only here: " + list[i].String())
 	}
-	return s
+	return s.String()
 }
 
 // tail is the end of a log.

@@ -337,3 +337,20 @@ func TestNoSpaceGoesOnVoting(t *testing.T) {
 		}
 	})
 }
+
+// D20: what a core had to say when the log was fenced is not said any more.
+func TestFencedCoreIsNotAsked(t *testing.T) {
+	c := newCluster(t, 3, 1)
+	n := c.prepare(1)
+	defer n.engine.Kill()
+	g := n.engine.lookup(1)
+	g.w.turn()
+	g.core.Campaign() // pre-votes are waiting to leave
+	g.w.activate(g)
+	n.port.mu.record = true
+	n.engine.fence(errors.New("input/output error"))
+	g.w.turn()
+	if got := n.port.mu.sends; len(got) != 0 {
+		t.Errorf("the fenced node sent %+v", got[0])
+	}
+}

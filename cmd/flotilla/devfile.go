@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // devFileName is where client commands find a running dev in the working directory.
@@ -20,7 +21,8 @@ type devFile struct {
 	PID       int      `json:"pid"`
 }
 
-// readDevFile returns the file of the working directory, or false when there is none.
+// readDevFile returns the file of the working directory, or false when there is none. A dev that was killed and left
+// its file is an error: waiting for it would tell less.
 func readDevFile() (devFile, bool, error) {
 	var d devFile
 	raw, err := os.ReadFile(devFileName)
@@ -33,10 +35,16 @@ func readDevFile() (devFile, bool, error) {
 	if err != nil {
 		return d, false, usagef("remove it, or give --endpoints and --tls-dir")("%s: %w", devFileName, err)
 	}
+	if d.PID > 0 && errors.Is(syscall.Kill(d.PID, 0), syscall.ESRCH) {
+		return d, false, &exitError{
+			exitUnavailable, "dev_gone", fmt.Errorf("the flotilla dev that %s names (process %d) is gone", devFileName, d.PID),
+			"start it again: flotilla dev; for another cluster give --endpoints and --tls-dir",
+		}
+	}
 	return d, true, nil
 }
 
-// write puts d in place, whole, unless another running dev has its own there.
+// write puts d in place, whole; the last dev started in a directory is the one found.
 func (d devFile) write() (remove func() error, err error) {
 	d.PID = os.Getpid()
 	if d.TLSDir, err = filepath.Abs(d.TLSDir); err != nil {

@@ -134,3 +134,22 @@ func TestLargeRefusedFrameIsWrittenAgain(t *testing.T) {
 		}
 	})
 }
+
+// D73: above the limit, and only above it, an address has to be proved; the next second begins anew.
+func TestRetryIsAskedAboveTheLimit(t *testing.T) {
+	simulated(t, func(t *testing.T, w *world) {
+		a := w.node(1, func(c *Config) { c.Limits.UnvalidatedPerSecond = 3 })
+		for range 2 {
+			asked := 0
+			for range 10 {
+				if a.qt.VerifySourceAddress(nil) {
+					asked++
+				}
+			}
+			if asked != 7 {
+				t.Errorf("%d of 10 handshakes were asked for proof of their address, want 7", asked)
+			}
+			after(time.Second)
+		}
+	})
+}

@@ -99,6 +99,7 @@ func TestHostileClientsAreCutOff(t *testing.T) {
 		"HTTP":                         {false, []byte("GET / HTTP/1.1\r\n\r\n"), nil, protocol.CloseBadFrame},
 		"request instead of a hello":   {false, request(protocol.Request{Kind: protocol.KindStatus, ID: 1}), nil, protocol.CloseBadFrame},
 		"no hello":                     {false, []byte{0}, nil, protocol.CloseTimeout},
+		"no stream":                    {false, nil, nil, protocol.CloseTimeout},
 		"future version":               {false, protocol.AppendFrame(nil, func(d []byte) []byte { return protocol.AppendHello(d, protocol.Hello{Min: 99, Max: 100}) }), nil, protocol.CloseVersion},
 		"garbage after the hello":      {true, body(0xc1, 0xc1, 0xc1), nil, protocol.CloseBadFrame},
 		"empty frame":                  {true, length(0), nil, protocol.CloseBadFrame},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -246,6 +247,35 @@ func TestWhichConnectionIsKept(t *testing.T) {
 			}
 		}
 	}
+}
+
+// N8, D17: a node that came before anything was registered for it loses its connection when another data directory is
+// registered, which the transport learns with the next word about the peer.
+func TestGenerationRegisteredLater(t *testing.T) {
+	simulated(t, func(t *testing.T, w *world) {
+		var registered atomic.Uint64
+		a := w.node(1, func(c *Config) {
+			c.Generations = func(wire.NodeID) wire.Generation { return wire.Generation(registered.Load()) }
+		})
+		b := w.node(2, nil)
+		if err := errors.Join(a.SetPeer(2, b.addr), b.SetPeer(1, a.addr)); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, "a connection", func() bool { return a.Stats().Connected == 1 })
+		registered.Store(102) // its own: nothing happens
+		if err := a.SetPeer(2, b.addr); err != nil {
+			t.Fatal(err)
+		}
+		after(5 * time.Second)
+		if s := a.Stats(); s.Connected != 1 || s.Closed[ReasonGeneration] != 0 {
+			t.Fatalf("connection with the registered generation: %+v", s)
+		}
+		registered.Store(999)
+		if err := a.SetPeer(2, b.addr); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, "a refusal", func() bool { return a.Stats().Closed[ReasonGeneration] > 0 && !a.Peers()[0].Connected })
+	})
 }
 
 // N8: a node that comes with another data directory than the one registered is refused, both ways.

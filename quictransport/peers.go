@@ -33,13 +33,17 @@ type peerNews struct {
 }
 
 // SetPeer makes a node known under an address, HOST:PORT, and keeps a connection to it from Start on. A removed node
-// becomes welcome again.
+// becomes welcome again. One that came before its data directory was registered is held against it now (N8).
 func (t *Transport) SetPeer(id wire.NodeID, addr string) error {
 	if id == wire.NoNode || id > wire.MaxNodeID || id == t.cfg.Self {
 		return fmt.Errorf("set peer %d: not the id of another node", uint64(id))
 	}
 	if _, _, err := splitAddr(addr); err != nil {
 		return fmt.Errorf("set peer %d: %w", uint64(id), err)
+	}
+	var registered wire.Generation
+	if t.cfg.Generations != nil {
+		registered = t.cfg.Generations(id)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -49,6 +53,9 @@ func (t *Transport) SetPeer(id wire.NodeID, addr string) error {
 	delete(t.removed, id)
 	p := t.peerLocked(id)
 	p.addr = addr
+	if c := p.conn; c != nil && registered != 0 && registered != c.hello.generation {
+		c.fail(ReasonGeneration, fmt.Sprintf("node %d came with data generation %d, %d is registered now", id, c.hello.generation, registered))
+	}
 	if literal, err := netip.ParseAddrPort(addr); err == nil {
 		t.exemptLocked(literal)
 	}

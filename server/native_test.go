@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -482,5 +483,26 @@ func TestClosedClient(t *testing.T) {
 	}
 	if err := cl.Close(); err != nil {
 		t.Errorf("second Close: %v", err)
+	}
+}
+
+// TestOneDeadEndpoint: an endpoint that never answers costs a fraction of what one attempt may take, wherever it stands in
+// the list.
+func TestOneDeadEndpoint(t *testing.T) {
+	c := newCluster(t, newBackend(1), 1, defaultLimits())
+	mute := must[net.PacketConn](t)(net.ListenPacket("udp", "127.0.0.1:0"))
+	t.Cleanup(func() { _ = mute.Close() })
+	live, dead := c.nodes[0].addr, mute.LocalAddr().String()
+	for _, endpoints := range [][]string{{live, dead}, {dead, live}} {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // an attempt at a dead address takes three
+		cl, err := client.Dial(ctx, client.Config{TLS: clientTLS(t, c.ca, "test"), Endpoints: endpoints})
+		cancel()
+		if err != nil {
+			t.Errorf("endpoints %v, the dead one is %s: %v", endpoints, dead, err)
+			continue
+		}
+		if err := cl.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
 	}
 }

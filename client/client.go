@@ -74,8 +74,8 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 func (c *Client) firstRoutes(ctx context.Context) error {
 	pause := newPause()
 	authFailures := 0
-	for {
-		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
+	for patience := firstPatience; ; patience = min(2*patience, attemptTimeout) {
+		attempt, cancel := context.WithTimeout(ctx, patience)
 		err := c.refresh(attempt)
 		cancel()
 		if err == nil {

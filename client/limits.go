@@ -16,6 +16,9 @@ const (
 	attemptTimeout = 5 * time.Second
 	// dialTimeout bounds a connection attempt: handshake and hello.
 	dialTimeout = 3 * time.Second
+	// firstPatience is how long Dial waits for one endpoint before it turns to the next, doubled each time; the one left
+	// goes on being dialled. Most networks answer within it, and a dead endpoint costs no more.
+	firstPatience = 250 * time.Millisecond
 	// writeTimeout bounds one write: a node that takes nothing for so long is as good as gone.
 	writeTimeout = 10 * time.Second
 	// slowAfter is how long a call waits before another node is asked who leads its group, watchEvery how often calls are

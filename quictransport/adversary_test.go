@@ -14,7 +14,7 @@ import (
 )
 
 // dialWith connects like an honest node, but for its QUIC configuration.
-func (r *raw) dialWith(to *node, change func(*quic.Config)) *quic.Conn {
+func (r *raw) dialWith(to *node, change func(*quic.Config)) (*quic.Conn, error) {
 	r.t.Helper()
 	conf := quicConfig()
 	change(conf)
@@ -25,11 +25,7 @@ func (r *raw) dialWith(to *node, change func(*quic.Config)) *quic.Conn {
 	addr.IP = addr.IP.To4()
 	ctx, cancel := context.WithTimeout(r.t.Context(), 5*time.Second)
 	defer cancel()
-	qc, err := r.qt.Dial(ctx, addr, r.w.credentials(r.id).DialNode(pki.PeerProtocol, to.id), conf)
-	if err != nil {
-		r.t.Fatalf("dial: %v", err)
-	}
-	return qc
+	return r.qt.Dial(ctx, addr, r.w.credentials(r.id).DialNode(pki.PeerProtocol, to.id), conf)
 }
 
 // P27: one node that lies about the epoch, step by plausible step, must not drive honest nodes apart: what one of them
@@ -61,7 +57,15 @@ func TestPeerWithoutStreamCredit(t *testing.T) {
 			a := w.node(1, nil)
 			for range 20 {
 				r := w.raw(9)
-				qc := r.dialWith(a, func(c *quic.Config) { c.MaxIncomingUniStreams = streams })
+				qc, err := r.dialWith(a, func(c *quic.Config) { c.MaxIncomingUniStreams = streams })
+				if err != nil { // refused before the dial was done
+					if end := closeErrorOf(err); !end.Remote || end.Reason != ReasonOverload {
+						t.Fatal(err)
+					}
+					_ = r.qt.Close()
+					_ = r.qt.Conn.Close()
+					continue
+				}
 				for _, lane := range []laneKind{laneControl, laneForward, laneAppend} {
 					p := r.preface(lane)
 					if s, err := qc.OpenUniStream(); err == nil {
@@ -85,9 +89,12 @@ func TestUnreadRefusalsAreBounded(t *testing.T) {
 		a := w.node(1, func(c *Config) { c.Limits.LaneBytes = lane })
 		a.fence.Apply(1)
 		r := w.raw(9)
-		qc := r.dialWith(a, func(c *quic.Config) {
+		qc, err := r.dialWith(a, func(c *quic.Config) {
 			c.InitialStreamReceiveWindow, c.MaxStreamReceiveWindow = 16<<10, 16<<10
 		})
+		if err != nil {
+			t.Fatal(err)
+		}
 		p := r.preface(laneControl)
 		stamp := epoch.Stamp{Observed: 1} // heard of the epoch, not applied it: each request is refused
 		r.write(qc, append(p.append(nil), frameOf(stamp, 0, nil)...))

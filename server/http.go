@@ -42,7 +42,7 @@ func (s *Server) routes() http.Handler {
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		writeProblem(w, http.StatusNotFound, protocol.Problem{Code: "no_such_path", Class: protocol.ClassUsage, Message: "no such path"})
+		writeProblem(w, http.StatusNotFound, protocol.Problem{Code: "no_such_path", Class: protocol.ClassUsage, Message: "no such path", Hint: "keys are at /v1/kv/KEY, the cluster at /v1/status"})
 	})
 	keys, rest := s.authorize(http.HandlerFunc(s.kv)), s.authorize(mux)
 	root := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

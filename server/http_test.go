@@ -123,6 +123,21 @@ func TestHTTPKeys(t *testing.T) {
 	}
 }
 
+// TestHTTPTells: a key that is no text comes back whole, and a mistake in a request names no group and has a next step.
+func TestHTTPTells(t *testing.T) {
+	w := newWeb(t, Config{})
+	_, body, _ := w.do(t, "PUT", "/v1/kv/%ff%fe", "x")
+	if !strings.Contains(body, `"key":"//4="`) || !strings.Contains(body, `"key_encoding":"base64"`) {
+		t.Errorf("key ff fe is told as %s", body)
+	}
+	for _, path := range []string{"/v1/kv/a?expect_revision=x", "/v1/kv/" + strings.Repeat("k", protocol.MaxKeyBytes+1), "/v1/nothing"} {
+		_, body, _ := w.do(t, "PUT", path, "x")
+		if p := problem(t, body); strings.Contains(p.Message, "group") || p.Hint == "" {
+			t.Errorf("PUT %.40s: %s", path, body)
+		}
+	}
+}
+
 // TestHTTPErrors: each kind of failure has its status; only what may have happened says so (N7, D36).
 func TestHTTPErrors(t *testing.T) {
 	w := newWeb(t, Config{})

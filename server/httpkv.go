@@ -117,11 +117,12 @@ func (s *Server) httpGet(ctx context.Context, w http.ResponseWriter, key []byte,
 
 // httpWritten is the answer to a write.
 type httpWritten struct {
-	Key      string       `json:"key"`
-	Deleted  bool         `json:"deleted,omitempty"`
-	Revision kv.Revision  `json:"revision"`
-	Group    wire.GroupID `json:"group"`
-	Epoch    uint64       `json:"epoch"`
+	Key         string       `json:"key"`
+	KeyEncoding string       `json:"key_encoding,omitempty"`
+	Deleted     bool         `json:"deleted,omitempty"`
+	Revision    kv.Revision  `json:"revision"`
+	Group       wire.GroupID `json:"group"`
+	Epoch       uint64       `json:"epoch"`
 }
 
 // httpWrite carries out a write outside of any session: when its outcome is unknown the caller has to look.
@@ -148,7 +149,9 @@ func (s *Server) httpWrite(ctx context.Context, w http.ResponseWriter, c kv.Comm
 	switch result.Status {
 	case kv.StatusOK:
 		w.Header().Set(revisionHeader, strconv.FormatUint(uint64(result.Revision), 10))
-		writeJSON(w, http.StatusOK, httpWritten{string(c.Key), c.Op == kv.OpDelete, result.Revision, g, s.host.Epoch()})
+		writeJSON(w, http.StatusOK, httpWritten{
+			protocol.AsText(c.Key), protocol.EncodingOf(c.Key), c.Op == kv.OpDelete, result.Revision, g, s.host.Epoch(),
+		})
 	case kv.StatusConflict:
 		w.Header().Set(revisionHeader, strconv.FormatUint(uint64(result.Revision), 10))
 		writeProblem(w, http.StatusPreconditionFailed, protocol.Problem{

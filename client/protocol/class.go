@@ -81,7 +81,7 @@ var codeKinds = map[wire.Code]kindOfCode{
 	wire.CodeUnreachable:    {"unreachable", ClassUnavailable, "check endpoints and network, then try again"},
 	wire.CodeNotApplied:     {"not_applied", ClassUnavailable, "the leader changed: try again"},
 	wire.CodeStorage:        {"storage", ClassUnavailable, "the node's disk refuses writes: see its log"},
-	wire.CodeBadRequest:     {"bad_request", ClassUsage, ""},
+	wire.CodeBadRequest:     {"bad_request", ClassUsage, "docs/INTERFACES.md lists paths, parameters and limits"},
 	wire.CodeTimeout:        {"timeout", ClassUnavailable, "try again, with a longer timeout"},
 }
 
@@ -99,5 +99,9 @@ func ProblemOf(e *wire.Error) Problem {
 	if !ok {
 		k = codeKinds[wire.CodeInternal]
 	}
-	return Problem{Code: k.name, Class: k.class, Message: e.Error(), Hint: k.hint}
+	p := Problem{Code: k.name, Class: k.class, Message: e.Error(), Hint: k.hint}
+	if k.class == ClassUsage && e.Detail != "" {
+		p.Message = e.Code.String() + ": " + e.Detail // no group has a part in it
+	}
+	return p
 }

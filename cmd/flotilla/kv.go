@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"math"
@@ -85,7 +84,7 @@ func kvPut(sh *shell) func(context.Context, *settings) error {
 					Revision    client.Revision `json:"revision"`
 					Group       uint64          `json:"group"`
 					Epoch       uint64          `json:"epoch"`
-				}{asText(key), encodingOf(key), r.Revision, uint64(r.Group), r.Epoch})
+				}{protocol.AsText(key), protocol.EncodingOf(key), r.Revision, uint64(r.Group), r.Epoch})
 			}
 			_, err = fmt.Fprintf(sh.out, "%s: revision %d in group %d\n", printable(key), r.Revision, r.Group)
 			return err
@@ -141,7 +140,7 @@ func kvDel(sh *shell) func(context.Context, *settings) error {
 					KeyEncoding string          `json:"key_encoding,omitempty"`
 					Deleted     bool            `json:"deleted"`
 					Revision    client.Revision `json:"revision"`
-				}{asText(key), encodingOf(key), true, r.Revision})
+				}{protocol.AsText(key), protocol.EncodingOf(key), true, r.Revision})
 			}
 			_, err = fmt.Fprintf(sh.out, "%s: deleted at revision %d\n", printable(key), r.Revision)
 			return err
@@ -185,21 +184,7 @@ func itemJSON(i client.Item) any {
 		Encoding    string          `json:"encoding,omitempty"`
 		Revision    client.Revision `json:"revision"`
 		Group       uint64          `json:"group"`
-	}{asText(i.Key), encodingOf(i.Key), asText(i.Value), encodingOf(i.Value), i.Revision, uint64(i.Group)}
-}
-
-func asText(b []byte) string {
-	if utf8.Valid(b) {
-		return string(b)
-	}
-	return base64.StdEncoding.EncodeToString(b)
-}
-
-func encodingOf(b []byte) string {
-	if utf8.Valid(b) {
-		return ""
-	}
-	return "base64"
+	}{protocol.AsText(i.Key), protocol.EncodingOf(i.Key), protocol.AsText(i.Value), protocol.EncodingOf(i.Value), i.Revision, uint64(i.Group)}
 }
 
 // printable is b for a terminal: control characters and broken text are quoted, letters of any script are not.

@@ -431,7 +431,8 @@ func TestMembershipAheadOfTheStore(t *testing.T) {
 	log.create(0, wire.Membership{Voters: []wire.NodeID{1, 2}})
 	ch := wire.AppendChange(nil, wire.Change{Kind: wire.ChangePromote, Node: 3})
 	err := log.Commit([]wire.LogUpdate{{Group: 0, SetHardState: true, HardState: wire.HardState{Term: 1, Commit: 1}, Entries: []wire.Entry{
-		{Index: 1, Term: 1, Kind: wire.EntryEmpty}, {Index: 2, Term: 1, Kind: wire.EntryChange, Data: ch}}}})
+		{Index: 1, Term: 1, Kind: wire.EntryEmpty}, {Index: 2, Term: 1, Kind: wire.EntryChange, Data: ch},
+	}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,59 @@
+package logstore
+
+import (
+	"errors"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"flotilla/raft/wire"
+)
+
+// fullFiles has no room for another name while it is full.
+type fullFiles struct {
+	osFiles
+	full atomic.Bool
+}
+
+func (f *fullFiles) rename(from, to string) error {
+	if f.full.Load() {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: syscall.ENOSPC}
+	}
+	return f.osFiles.rename(from, to)
+}
+
+// TestPreparationFails: a file that cannot be prepared, which happens in the background, is an error to whoever needs it
+// and no more; it is prepared again when there is room, and nothing of it stays open (P8; ENOSPC heals).
+func TestPreparationFails(t *testing.T) {
+	count := func() int {
+		fds, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip("needs /proc")
+		}
+		return len(fds)
+	}
+	before := count()
+	files := &fullFiles{}
+	files.full.Store(true)
+	s, err := Open(Options{Dir: t.TempDir(), files: files})
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch := []wire.LogUpdate{{Group: 1, Create: true, Membership: wire.Membership{Voters: []wire.NodeID{1}}}}
+	for range 3 {
+		if err := s.Commit(batch); !errors.Is(err, wire.ErrNoSpace) {
+			t.Errorf("commit without a file: %v", err)
+		}
+	}
+	files.full.Store(false)
+	if err := s.Commit(batch); err != nil {
+		t.Errorf("commit with room again: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if after := count(); after != before {
+		t.Errorf("%d descriptors before, %d after", before, after)
+	}
+}

@@ -169,33 +169,36 @@ func boltOptions(fs fileSystem, rotateBytes int64, lockTimeout time.Duration) *b
 
 // createGeneration makes a file with the two empty buckets, durable under its final name. It holds nothing
 // yet: the first blob brings the state along.
-func createGeneration(fs fileSystem, dir, path string, opts *bolt.Options) (db *bolt.DB, err error) {
+func createGeneration(fs fileSystem, dir, path string, opts *bolt.Options) (*bolt.DB, error) {
 	tmp := path + tmpSuffix
 	if err := fs.remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("remove leftover: %w", err)
 	}
-	db, err = bolt.Open(tmp, 0o600, opts)
+	db, err := bolt.Open(tmp, 0o600, opts)
 	if err != nil {
 		return nil, fmt.Errorf("create %s: %w", tmp, err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, db.Close())
-		}
-	}()
-	err = db.Update(func(tx *bolt.Tx) error {
+	if err := publish(fs, db, dir, tmp, path); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// publish puts the empty buckets into db, open at tmp, and makes it durable at path.
+func publish(fs fileSystem, db *bolt.DB, dir, tmp, path string) error {
+	err := db.Update(func(tx *bolt.Tx) error {
 		_, errS := tx.CreateBucket(bucketState)
 		_, errJ := tx.CreateBucket(bucketJournal)
 		return errors.Join(errS, errJ)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("create buckets of %s: %w", tmp, err)
+		return fmt.Errorf("create buckets of %s: %w", tmp, err)
 	}
 	if err := fs.rename(tmp, path); err != nil {
-		return nil, fmt.Errorf("publish %s: %w", path, err)
+		return fmt.Errorf("publish %s: %w", path, err)
 	}
 	if err := fs.syncDir(dir); err != nil {
-		return nil, fmt.Errorf("sync directory of %s: %w", path, err)
+		return fmt.Errorf("sync directory of %s: %w", path, err)
 	}
-	return db, nil
+	return nil
 }

@@ -105,7 +105,7 @@ func (c *testCluster) config(id flotilla.NodeID) flotilla.Config {
 	cfg := flotilla.Config{
 		Dir: filepath.Join(c.dir, fmt.Sprintf("node-%d", id)), NodeID: id, Cluster: "test", Listen: c.addrs[id],
 		InitialCluster: c.addrs, Groups: 2, TLS: c.source(id),
-		Heartbeat: 20 * time.Millisecond, ElectionTimeout: 200 * time.Millisecond,
+		Heartbeat: 50 * time.Millisecond, ElectionTimeout: 500 * time.Millisecond,
 		NewMachine: func(flotilla.GroupID) flotilla.StateMachine { return &counter{} },
 	}
 	if conn := c.conns[id]; conn != nil { // the first time, the socket that reserved the port

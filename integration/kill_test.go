@@ -146,7 +146,7 @@ func TestLeaderKilled(t *testing.T) {
 			slow++
 		}
 	}
-	if slow*100 > len(gaps) {
+	if slow > max(1, len(gaps)/100) { // 99 of 100; of a few tries one may be the hundredth
 		t.Errorf("%d of %d tries took longer than 3 s to the next acknowledged write: %v", slow, len(gaps), gaps)
 	}
 }

@@ -65,7 +65,7 @@ func (*CommitQuorum) Observe(m *Model, e *Event) error {
 	}
 	if n < majority(len(e.Membership.Voters)) {
 		return fmt.Errorf("leader %s of term %d commits %d, which is on %s of voters %v",
-			e.Node, r.Now.Term, r.Now.Commit, plural(n, "disk"), e.Membership.Voters)
+			e.Node, r.Now.Term, r.Now.Commit, Plural(n, "disk"), e.Membership.Voters)
 	}
 	return nil
 }

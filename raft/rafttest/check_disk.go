@@ -35,7 +35,7 @@ func (c *VoteDurability) Observe(_ *Model, e *Event) error {
 	}
 	if b, candidate, ok := said(e); ok && c.durable[b] != candidate {
 		return fmt.Errorf("%s tells %s of its vote for %s in term %d, its disk says %s",
-			e.Node, e.Message.To, candidate, b.term, nobody(c.durable[b]))
+			e.Node, e.Message.To, candidate, b.term, FormatNode(c.durable[b]))
 	}
 	return nil
 }

@@ -200,7 +200,7 @@ func (s *Sim) cut() {
 				}
 			}
 		}
-		s.cluster.Note("%s are cut", plural(len(s.cuts), "link"))
+		s.cluster.Note("%s are cut", Plural(len(s.cuts), "link"))
 	}
 	s.after(between(s.rng, 1, s.plan.CutMax+1), task{kind: taskHealCut})
 }

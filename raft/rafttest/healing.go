@@ -153,7 +153,7 @@ func (s *Sim) unread(l wire.NodeID) string {
 		}
 	}
 	if why == "" && s.reads.Waiting() > 0 {
-		return plural(s.reads.Waiting(), "read") + " without an answer"
+		return Plural(s.reads.Waiting(), "read") + " without an answer"
 	}
 	return why
 }
@@ -168,7 +168,7 @@ func (s *Sim) report() string {
 		}
 		st := s.cluster.Status(n)
 		fmt.Fprintf(&b, "%s %s term %d vote %s leader %s commit %d applied %d last %d durable %d, %s\n%s", n, st.Role, st.Term,
-			nobody(st.Vote), nobody(st.Leader), st.Commit, st.Applied, st.Last, st.Durable, FormatMembership(&st.Membership), FormatProgress(&st))
+			FormatNode(st.Vote), FormatNode(st.Leader), st.Commit, st.Applied, st.Last, st.Durable, FormatMembership(&st.Membership), FormatProgress(&st))
 	}
 	return b.String()
 }

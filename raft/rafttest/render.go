@@ -14,11 +14,11 @@ func (e *Event) String() string {
 	switch e.Kind {
 	case EventStart:
 		return fmt.Sprintf("%d starts: term %d vote %s commit %d applied %d, %s",
-			e.Node, e.HardState.Term, nobody(e.HardState.Vote), e.HardState.Commit, e.Index, FormatMembership(&e.Membership))
+			e.Node, e.HardState.Term, FormatNode(e.HardState.Vote), e.HardState.Commit, e.Index, FormatMembership(&e.Membership))
 	case EventCrash:
-		return fmt.Sprintf("%d crashes, %s lost", e.Node, plural(e.Count, "write"))
+		return fmt.Sprintf("%d crashes, %s lost", e.Node, Plural(e.Count, "write"))
 	case EventState:
-		return fmt.Sprintf("%d is %s, term %d leader %s commit %d", e.Node, e.Role, e.Term, nobody(e.Leader), e.Index)
+		return fmt.Sprintf("%d is %s, term %d leader %s commit %d", e.Node, e.Role, e.Term, FormatNode(e.Leader), e.Index)
 	case EventWrite:
 		return fmt.Sprintf("%d writes #%d: %s", e.Node, e.Token, FormatUpdate(&e.Update))
 	case EventDurable:
@@ -156,7 +156,7 @@ func FormatUpdate(u *wire.LogUpdate) string {
 	var parts []string
 	if u.SetHardState {
 		h := u.HardState
-		parts = append(parts, fmt.Sprintf("term %d vote %s commit %d", h.Term, nobody(h.Vote), h.Commit))
+		parts = append(parts, fmt.Sprintf("term %d vote %s commit %d", h.Term, FormatNode(h.Vote), h.Commit))
 	}
 	if len(u.Entries) > 0 {
 		parts = append(parts, "["+FormatEntries(u.Entries)+"]")
@@ -189,14 +189,16 @@ func formatError(err error) string {
 	return ": " + err.Error()
 }
 
-func nobody(n wire.NodeID) string {
+// FormatNode renders a node's id, and NoNode as "none".
+func FormatNode(n wire.NodeID) string {
 	if n == wire.NoNode {
 		return "none"
 	}
 	return n.String()
 }
 
-func plural(n int, noun string) string {
+// Plural renders a count with its noun.
+func Plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

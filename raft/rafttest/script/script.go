@@ -105,7 +105,7 @@ func abridge(text string) string {
 			end++
 		}
 		if end-i > 5 {
-			fmt.Fprintf(&b, "%s... %s more ...\n%s", lines[i], plural(end-i-2, "line"), lines[end-1])
+			fmt.Fprintf(&b, "%s... %s more ...\n%s", lines[i], rafttest.Plural(end-i-2, "line"), lines[end-1])
 		} else {
 			b.WriteString(strings.Join(lines[i:end], ""))
 		}

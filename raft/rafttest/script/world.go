@@ -189,9 +189,9 @@ func (s *Script) cmdStatus(a arguments) error {
 		}
 		st := s.cluster.Status(n)
 		fmt.Fprintf(&s.out, "%s %s term %d vote %s leader %s commit %d applied %d last %d, %s\n", n, st.Role, st.Term,
-			nobody(st.Vote), nobody(st.Leader), st.Commit, st.Applied, st.Last, rafttest.FormatMembership(&st.Membership))
+			rafttest.FormatNode(st.Vote), rafttest.FormatNode(st.Leader), st.Commit, st.Applied, st.Last, rafttest.FormatMembership(&st.Membership))
 		if st.WaitingReads > 0 {
-			fmt.Fprintf(&s.out, "  %s waiting\n", plural(st.WaitingReads, "read"))
+			fmt.Fprintf(&s.out, "  %s waiting\n", rafttest.Plural(st.WaitingReads, "read"))
 		}
 		if st.Transferee != wire.NoNode {
 			fmt.Fprintf(&s.out, "  handing over to %s\n", st.Transferee)

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 
 	"flotilla/catalog/birth"
+	"flotilla/internal/eventlog"
 	"flotilla/quictransport"
 	"flotilla/raft/logstore"
 	"flotilla/raft/multiraft"
@@ -15,15 +15,8 @@ import (
 
 // The storeys below emit typed events and never log; here they become log lines.
 
-func (h *Host) logEvent(e logstore.Event)     { h.emit("log", e) }
-func (h *Host) engineEvent(e multiraft.Event) { h.emit("raft", e) }
-
-// emit writes an event named by its type, with its fields.
-func (h *Host) emit(source string, e any) {
-	name := fmt.Sprintf("%T", e)
-	name = source + " " + strings.ToLower(name[strings.LastIndexByte(name, '.')+1:])
-	h.log.Log(context.Background(), levelOf(e), name, "event", fmt.Sprintf("%+v", e))
-}
+func (h *Host) logEvent(e logstore.Event)     { eventlog.Write(h.log, levelOf(e), "log", e) }
+func (h *Host) engineEvent(e multiraft.Event) { eventlog.Write(h.log, levelOf(e), "raft", e) }
 
 func levelOf(e any) slog.Level {
 	switch e.(type) {

@@ -229,8 +229,11 @@ func (t *Transport) drop(c *conn, end *CloseError) {
 	p := t.peers[c.peer]
 	// A peer that is refused again and again for the same reason is told once.
 	known := p.lastErr != nil && p.lastErr.Error() == end.Error()
-	if c.adopted() {
+	switch {
+	case c.adopted():
 		e.Kind, known = EventClosed, false
+	case c.dialed && !end.Reason.travels(): // nobody said no: it is starting, or gone
+		e.Kind = EventDialFailed
 	}
 	p.conns = slices.DeleteFunc(p.conns, func(o *conn) bool { return o == c })
 	if p.conn == c {

@@ -20,6 +20,11 @@ const (
 	maxRootLines     = 1000
 )
 
+// largePackages may be larger than maxPackageLines, with the reason.
+var largePackages = map[string]int{
+	"raft/multiraft": 4300, // the loop and its stepper: both drive the same unexported steps of one engine
+}
+
 // TestSizes keeps files, functions and packages small enough to be read.
 func TestSizes(t *testing.T) {
 	perPackage := map[string]int{}
@@ -42,7 +47,7 @@ func TestSizes(t *testing.T) {
 		}
 	}
 	for pkg, lines := range perPackage {
-		limit := maxPackageLines
+		limit := max(maxPackageLines, largePackages[pkg])
 		if pkg == "." {
 			limit = maxRootLines
 		}

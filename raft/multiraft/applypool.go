@@ -126,6 +126,13 @@ func (p *applyPool) runNext(a *applier, idle patience) bool {
 	return true
 }
 
+// runnable reports whether runNext would find something.
+func (p *applyPool) runnable() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.head < len(p.mu.runnable) && !p.mu.closed
+}
+
 // close refuses everything from now on and lets the appliers return.
 func (p *applyPool) close() {
 	p.mu.Lock()

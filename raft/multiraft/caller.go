@@ -33,7 +33,8 @@ const (
 // who left: the channel has room for it.
 type caller struct {
 	state atomic.Uint32
-	done  chan outcome // capacity 1
+	done  chan outcome  // capacity 1
+	tell  func(outcome) // called instead of filling done, when not nil: it must not block
 }
 
 // take begins; false when the caller has left already.
@@ -43,7 +44,22 @@ func (c *caller) take() bool { return c.state.CompareAndSwap(callerWaiting, call
 func (c *caller) gone() bool { return c.state.Load() == callerGone }
 
 // answer ends the wait. The engine must not touch c afterwards: its caller may reuse it.
-func (c *caller) answer(out outcome) { c.done <- out }
+func (c *caller) answer(out outcome) {
+	if c.tell != nil {
+		c.tell(out)
+		return
+	}
+	c.done <- out
+}
+
+// leave gives up and says whether the engine had taken the call of group id in.
+func (c *caller) leave(id wire.GroupID, cause error) *wire.Error {
+	err := &wire.Error{Code: wire.CodeTimeout, Group: id, Cause: cause}
+	if c.state.Swap(callerGone) == callerTaken {
+		err.Code = wire.CodeUnknownOutcome
+	}
+	return err
+}
 
 // wait returns the outcome. When ctx ended first answered is false, and the error says whether the engine had
 // taken the call of group id in.
@@ -53,10 +69,7 @@ func (c *caller) wait(ctx context.Context, id wire.GroupID) (out outcome, answer
 		return out, true
 	case <-ctx.Done():
 	}
-	err := &wire.Error{Code: wire.CodeTimeout, Group: id, Cause: context.Cause(ctx)}
-	if c.state.Swap(callerGone) == callerTaken {
-		err.Code = wire.CodeUnknownOutcome
-	}
+	err := c.leave(id, context.Cause(ctx))
 	select {
 	case out = <-c.done: // both at once: the outcome is worth more
 		return out, true

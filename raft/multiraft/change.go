@@ -26,12 +26,21 @@ func (e *Engine) Change(ctx context.Context, id wire.GroupID, ch wire.Change) er
 }
 
 func (e *Engine) handleChange(ctx context.Context, g *group, data []byte) (Result, error) {
+	ch, err := readForwardedChange(g.id, data)
+	if err != nil {
+		return Result{}, err
+	}
+	return e.proposeHere(ctx, g, nil, ch)
+}
+
+// readForwardedChange decodes the data of opChange.
+func readForwardedChange(id wire.GroupID, data []byte) (wire.Change, error) {
 	r := wire.NewReader(data)
 	ch := wire.ReadChange(r)
 	if err := r.Done(); err != nil {
-		return Result{}, &wire.Error{Code: wire.CodeBadRequest, Group: g.id, Cause: err}
+		return wire.Change{}, &wire.Error{Code: wire.CodeBadRequest, Group: id, Cause: err}
 	}
-	return e.proposeHere(ctx, g, nil, ch)
+	return ch, nil
 }
 
 // applyChange makes the change in e take effect. One that fails stops nothing (P9): the core refuses it
@@ -94,26 +103,38 @@ func (e *Engine) TransferLeader(ctx context.Context, id wire.GroupID, to wire.No
 		leader = e.hint(err)
 	}
 	if leader != wire.NoNode {
-		data := wire.AppendUint(wire.AppendArray(nil, 1), uint64(to))
-		_, err = e.forward(ctx, leader, forwardRequest{group: id, op: opTransfer, data: data})
+		_, err = e.forward(ctx, leader, forwardRequest{group: id, op: opTransfer, data: appendTransfer(nil, to)})
 	}
 	return err
 }
 
 func (e *Engine) handleTransfer(ctx context.Context, g *group, data []byte) error {
+	to, err := readTransfer(g.id, data)
+	if err != nil {
+		return err
+	}
+	return e.transferHere(ctx, g, to)
+}
+
+// readTransfer decodes the data of opTransfer.
+func readTransfer(id wire.GroupID, data []byte) (wire.NodeID, error) {
 	r := wire.NewReader(data)
 	r.Array(1)
 	to := wire.NodeID(r.UintMax(uint64(wire.MaxNodeID)))
 	if err := r.Done(); err != nil {
-		return &wire.Error{Code: wire.CodeBadRequest, Group: g.id, Cause: err}
+		return wire.NoNode, &wire.Error{Code: wire.CodeBadRequest, Group: id, Cause: err}
 	}
-	return e.transferHere(ctx, g, to)
+	return to, nil
+}
+
+func appendTransfer(dst []byte, to wire.NodeID) []byte {
+	return wire.AppendUint(wire.AppendArray(dst, 1), uint64(to))
 }
 
 // transferHere orders the local core to hand over.
 func (e *Engine) transferHere(ctx context.Context, g *group, to wire.NodeID) error {
 	t := &transferWait{caller: caller{done: make(chan outcome, 1)}, to: to}
-	if !g.w.inbox.order(func(w *worker) { w.beginTransfer(g, t) }) {
+	if !t.order(g) {
 		return e.failed(g.stopped())
 	}
 	out, _ := t.wait(ctx, g.id)
@@ -121,6 +142,11 @@ func (e *Engine) transferHere(ctx context.Context, g *group, to wire.NodeID) err
 		return e.failed(out.err)
 	}
 	return nil
+}
+
+// order leaves t with the owner of g; false after close.
+func (t *transferWait) order(g *group) bool {
+	return g.w.inbox.order(func(w *worker) { w.beginTransfer(g, t) })
 }
 
 func (w *worker) beginTransfer(g *group, t *transferWait) {

@@ -46,9 +46,7 @@ func (e *Engine) drain(ctx context.Context) {
 	}
 	limit := time.NewTimer(2 * e.cfg.ElectionTimeout)
 	defer limit.Stop()
-	for _, w := range e.workers {
-		w.inbox.order(func(w *worker) { w.draining = true; w.handOver() })
-	}
+	e.beginDrain()
 	for _, w := range e.workers {
 		select {
 		case <-w.drained:
@@ -61,6 +59,13 @@ func (e *Engine) drain(ctx context.Context) {
 		case <-e.failedCh:
 			return
 		}
+	}
+}
+
+// beginDrain has the workers hand over what they lead and tell when nothing is left.
+func (e *Engine) beginDrain() {
+	for _, w := range e.workers {
+		w.inbox.order(func(w *worker) { w.draining = true; w.handOver() })
 	}
 }
 
@@ -105,6 +110,9 @@ func (e *Engine) halt(ctx context.Context) error {
 
 // join waits for the goroutines that call the disk and the machines.
 func (e *Engine) join(ctx context.Context) error {
+	if !e.started.Load() {
+		return nil
+	}
 	joined := make(chan struct{})
 	go func() {
 		e.running.Wait()

@@ -33,6 +33,8 @@ type Config struct {
 	Promote func(wire.GroupID, wire.NodeID) bool
 	// Events is told what happened, from the engine's goroutines: it must not block. Nil for nobody.
 	Events func(Event)
+	// Now reads the clock by which turns and commits are measured; nothing is decided by it. Nil for time.Now.
+	Now func() time.Time
 	// NodeBytes and GroupBytes bound the commands and requests waiting here. Defaults 64 MiB and 8 MiB.
 	NodeBytes  int
 	GroupBytes int
@@ -72,6 +74,9 @@ func (c Config) populated() Config {
 	}
 	if c.ElectionTimeout == 0 {
 		c.ElectionTimeout = 10 * c.Heartbeat
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.NodeBytes == 0 {
 		c.NodeBytes = defaultNodeBytes

@@ -97,27 +97,42 @@ func readOnly(err error) error {
 
 // forward sends req to another node and returns its answer. The wait ends with ctx or with the engine.
 func (e *Engine) forward(ctx context.Context, to wire.NodeID, req forwardRequest) (Result, error) {
-	size := len(req.data) + commandOverhead
-	if e.closing.Load() {
-		return Result{}, e.failed(&wire.Error{Code: wire.CodeStopped, Group: req.group})
+	if err := e.beginForward(&req); err != nil {
+		return Result{}, e.failed(err)
 	}
-	if e.bytes.Add(int64(size)) > int64(e.cfg.NodeBytes) {
-		e.bytes.Add(int64(-size))
-		return Result{}, e.failed(&wire.Error{Code: wire.CodeOverloaded, Group: req.group})
-	}
-	defer e.bytes.Add(int64(-size))
+	defer e.bytes.Add(-req.cost())
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(e.life, func() { cancel(context.Cause(e.life)) })()
 
-	e.stats.forwarded.Add(1)
 	reply, err := e.cfg.Transport.Forward(ctx, to, req.append(make([]byte, 0, len(req.data)+16)))
+	return e.endForward(req.group, reply, err)
+}
+
+// cost is the room that the request takes while it is under way.
+func (r *forwardRequest) cost() int64 { return int64(len(r.data) + commandOverhead) }
+
+// beginForward takes room for req, which the caller gives back, or says why there is none.
+func (e *Engine) beginForward(req *forwardRequest) error {
+	if e.closing.Load() {
+		return &wire.Error{Code: wire.CodeStopped, Group: req.group}
+	}
+	if e.bytes.Add(req.cost()) > int64(e.cfg.NodeBytes) {
+		e.bytes.Add(-req.cost())
+		return &wire.Error{Code: wire.CodeOverloaded, Group: req.group}
+	}
+	e.stats.forwarded.Add(1)
+	return nil
+}
+
+// endForward reads what became of a forwarded request.
+func (e *Engine) endForward(id wire.GroupID, reply []byte, err error) (Result, error) {
 	if err != nil {
-		return Result{}, e.failed(typed(req.group, err, wire.CodeUnknownOutcome))
+		return Result{}, e.failed(typed(id, err, wire.CodeUnknownOutcome))
 	}
 	res, err := readForwardReply(reply)
 	if err != nil {
-		return Result{}, e.failed(&wire.Error{Code: wire.CodeUnknownOutcome, Group: req.group, Cause: err})
+		return Result{}, e.failed(&wire.Error{Code: wire.CodeUnknownOutcome, Group: id, Cause: err})
 	}
 	return res, nil
 }
@@ -125,11 +140,7 @@ func (e *Engine) forward(ctx context.Context, to wire.NodeID, req forwardRequest
 // HandleForward serves a request that another node forwarded, from here: it never takes a second hop, and
 // answers CodeNotLeader with the leader's name instead (D40). The transport bounds how many run at once.
 func (e *Engine) HandleForward(ctx context.Context, from wire.NodeID, request []byte) ([]byte, error) {
-	req, err := readForwardRequest(request)
-	if err != nil {
-		return nil, e.failed(&wire.Error{Code: wire.CodeBadRequest, Cause: err, Detail: "forwarded by node " + from.String()})
-	}
-	g, err := e.group(req.group)
+	req, g, err := e.forwarded(from, request)
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +163,16 @@ func (e *Engine) HandleForward(ctx context.Context, from wire.NodeID, request []
 		return nil, typed(req.group, err, wire.CodeInternal)
 	}
 	return appendForwardReply(make([]byte, 0, len(res.Value)+32), res), nil
+}
+
+// forwarded reads what another node asks for and finds the group that it is for.
+func (e *Engine) forwarded(from wire.NodeID, request []byte) (forwardRequest, *group, error) {
+	req, err := readForwardRequest(request)
+	if err != nil {
+		return req, nil, e.failed(&wire.Error{Code: wire.CodeBadRequest, Cause: err, Detail: "forwarded by node " + from.String()})
+	}
+	g, err := e.group(req.group)
+	return req, g, err
 }
 
 // typed returns err as a *wire.Error, with code if it is none.

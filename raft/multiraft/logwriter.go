@@ -68,6 +68,8 @@ type logWriter struct {
 
 	// Owned by the goroutine.
 	writing logBatch
+	began   time.Time  // the commit under way
+	more    bool       // turns were left in the queue by it
 	told    []delivery // by worker
 }
 
@@ -120,25 +122,34 @@ func (l *logWriter) loop(done <-chan struct{}) {
 // commit makes durable what is queued in one disk commit and tells the workers. Without space it keeps the batch
 // and tries again when it is rung next, at the latest with the next tick.
 func (l *logWriter) commit() {
-	more := l.take()
-	if len(l.writing.turns) == 0 || l.e.fenced.Load() {
-		return
+	if l.begin() {
+		l.finish()
 	}
-	started := time.Now()
+}
+
+// begin takes the next batch; false when there is nothing to write.
+func (l *logWriter) begin() bool {
+	l.more = l.take()
+	l.began = l.e.cfg.Now()
+	return len(l.writing.turns) > 0 && !l.e.fenced.Load()
+}
+
+// finish writes the batch and tells what came of it.
+func (l *logWriter) finish() {
 	err := l.write(l.writing.updates)
 	if errors.Is(err, wire.ErrNoSpace) {
 		l.e.outOfSpace(err)
 		err = l.commitSmall()
 	} else if err == nil {
 		l.e.spaceAgain()
-		l.e.stats.commit(l.writing.turns, time.Since(started))
+		l.e.stats.commit(l.writing.turns, l.e.cfg.Now().Sub(l.began))
 		for _, t := range l.writing.turns {
 			l.told[t.w.number].turns++
 			l.bytes.Add(int64(-t.bytes))
 		}
 		l.deliver(l.writing.marks)
 		l.writing.reset()
-		if more {
+		if l.more {
 			l.ring()
 		}
 	}

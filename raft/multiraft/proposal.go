@@ -46,23 +46,12 @@ func (e *Engine) hint(err error) wire.NodeID {
 
 // proposeHere proposes to the local core, whatever its role.
 func (e *Engine) proposeHere(ctx context.Context, g *group, data []byte, ch wire.Change) (Result, error) {
-	if len(data) > MaxCommandBytes {
-		e.stats.count(wire.CodeTooLarge)
-		return Result{}, g.errorf(wire.CodeTooLarge, "a command of %d bytes, %d at most", len(data), MaxCommandBytes)
-	}
 	if err := context.Cause(ctx); err != nil {
 		return Result{}, e.failed(&wire.Error{Code: wire.CodeTimeout, Group: g.id, Cause: err})
 	}
-	if err := g.vetted(data, ch); err != nil {
+	p, err := e.beginProposal(g, data, ch, nil)
+	if err != nil {
 		return Result{}, e.failed(err)
-	}
-	p := e.newProposal(g, data, ch)
-	if err := g.reserve(p.cost); err != nil {
-		return Result{}, e.failed(err)
-	}
-	if !g.w.inbox.propose(p) {
-		g.release(p.cost)
-		return Result{}, e.failed(g.stopped())
 	}
 	out, answered := p.wait(ctx, g.id)
 	if !answered {
@@ -70,6 +59,26 @@ func (e *Engine) proposeHere(ctx context.Context, g *group, data []byte, ch wire
 	}
 	e.recycle(p)
 	return out.result, out.err
+}
+
+// beginProposal leaves a proposal with the local core, or says why not. Its outcome goes to tell, or to whoever waits.
+func (e *Engine) beginProposal(g *group, data []byte, ch wire.Change, tell func(outcome)) (*proposal, error) {
+	if len(data) > MaxCommandBytes {
+		return nil, g.errorf(wire.CodeTooLarge, "a command of %d bytes, %d at most", len(data), MaxCommandBytes)
+	}
+	if err := g.vetted(data, ch); err != nil {
+		return nil, err
+	}
+	p := e.newProposal(g, data, ch)
+	p.tell = tell
+	if err := g.reserve(p.cost); err != nil {
+		return nil, err
+	}
+	if !g.w.inbox.propose(p) {
+		g.release(p.cost)
+		return nil, g.stopped()
+	}
+	return p, nil
 }
 
 // newProposal returns a proposal that nobody else holds.
@@ -85,7 +94,7 @@ func (e *Engine) newProposal(g *group, data []byte, ch wire.Change) *proposal {
 
 // recycle takes back a proposal whose outcome its caller has read.
 func (e *Engine) recycle(p *proposal) {
-	p.g, p.data = nil, nil
+	p.g, p.data, p.tell = nil, nil, nil
 	e.proposals.Put(p)
 }
 

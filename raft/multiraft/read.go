@@ -55,30 +55,14 @@ func (e *Engine) query(ctx context.Context, id wire.GroupID, request []byte, kin
 	if err := context.Cause(ctx); err != nil {
 		return nil, e.failed(&wire.Error{Code: wire.CodeTimeout, Group: id, Cause: err})
 	}
-	r := &read{
-		caller: caller{done: make(chan outcome, 1)}, g: g, kind: kind, request: request,
-		cost: len(request) + commandOverhead,
-	}
-	if kind == readLinear && e.fenced.Load() {
-		return nil, e.failed(g.errorf(wire.CodeStorage, "the log is fenced: ask another node"))
-	}
-	if err := g.take(r.cost); err != nil { // a full disk keeps nobody from reading
+	r := &read{caller: caller{done: make(chan outcome, 1)}, g: g, kind: kind, request: request}
+	if err := e.beginRead(r); err != nil {
 		return nil, e.failed(err)
-	}
-	open := false
-	if kind == readStale {
-		open = e.appliers.read(r)
-	} else {
-		open = g.w.inbox.read(r)
-	}
-	if !open {
-		g.release(r.cost)
-		return nil, e.failed(g.stopped())
 	}
 	out, answered := r.wait(ctx, id)
 	switch {
 	case !answered:
-		return nil, e.failed(g.overdue(ctx))
+		return nil, e.failed(g.overdue(context.Cause(ctx)))
 	case out.err != nil:
 		return nil, e.failed(out.err)
 	}
@@ -86,13 +70,36 @@ func (e *Engine) query(ctx context.Context, id wire.GroupID, request []byte, kin
 	return out.result.Value, nil
 }
 
+// beginRead leaves r with whoever has to look at it first, or says why not.
+func (e *Engine) beginRead(r *read) error {
+	g := r.g
+	r.cost = len(r.request) + commandOverhead
+	if r.kind == readLinear && e.fenced.Load() {
+		return g.errorf(wire.CodeStorage, "the log is fenced: ask another node")
+	}
+	if err := g.take(r.cost); err != nil { // a full disk keeps nobody from reading
+		return err
+	}
+	open := false
+	if r.kind == readStale {
+		open = e.appliers.read(r)
+	} else {
+		open = g.w.inbox.read(r)
+	}
+	if !open {
+		g.release(r.cost)
+		return g.stopped()
+	}
+	return nil
+}
+
 // overdue says why a read or a wait did not end in time.
-func (g *group) overdue(ctx context.Context) *wire.Error {
+func (g *group) overdue(cause error) *wire.Error {
 	code := wire.CodeTimeout
 	if g.view.Load().leader == wire.NoNode {
 		code = wire.CodeNoLeader
 	}
-	return &wire.Error{Code: code, Group: g.id, Cause: context.Cause(ctx)}
+	return &wire.Error{Code: code, Group: g.id, Cause: cause}
 }
 
 // readRound is one call of Core.ReadIndex on behalf of all reads that had come until then.

@@ -2,7 +2,6 @@ package multiraft
 
 import (
 	"slices"
-	"time"
 
 	"flotilla/internal/assert"
 	"flotilla/raft"
@@ -15,7 +14,7 @@ import (
 // Persisted), then this turn's batch goes to the log writer, then what is committed goes to the machines. No
 // phase waits for the network, the disk or a machine (P1).
 func (w *worker) turn() (again bool) {
-	started := time.Now()
+	started := w.e.cfg.Now()
 	w.takeIn()
 	w.tick()
 	w.step()
@@ -28,7 +27,7 @@ func (w *worker) turn() (again bool) {
 	w.answerReads()
 	w.promoteLearners()
 	again = w.finish()
-	w.e.stats.turn(time.Since(started))
+	w.e.stats.turn(w.e.cfg.Now().Sub(started))
 	return again
 }
 

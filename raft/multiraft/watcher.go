@@ -25,20 +25,29 @@ func (w *Watcher) Applied() wire.Index { return wire.Index(w.g.applied.Load()) }
 // Wait returns nil once Applied has reached index. Otherwise a *wire.Error: CodeTimeout or CodeNoLeader when
 // ctx ended first, CodeQuarantined or CodeStopped when the group is gone.
 func (w *Watcher) Wait(ctx context.Context, index wire.Index) error {
-	g := w.g
-	if w.Applied() >= index {
-		return nil
+	r, err := w.begin(index, nil)
+	if r == nil {
+		return err
 	}
-	if fault := g.fault.Load(); fault != nil {
-		return fault
-	}
-	r := &read{caller: caller{done: make(chan outcome, 1)}, g: g, kind: readWait, index: index}
-	if !g.e.appliers.read(r) {
-		return g.stopped()
-	}
-	out, answered := r.wait(ctx, g.id)
+	out, answered := r.wait(ctx, w.g.id)
 	if !answered {
-		return g.overdue(ctx)
+		return w.g.overdue(context.Cause(ctx))
 	}
 	return out.err
+}
+
+// begin returns who waits for index to be told, nil when there is nothing to wait for.
+func (w *Watcher) begin(index wire.Index, tell func(outcome)) (*read, error) {
+	g := w.g
+	if w.Applied() >= index {
+		return nil, nil
+	}
+	if fault := g.fault.Load(); fault != nil {
+		return nil, fault
+	}
+	r := &read{caller: caller{done: make(chan outcome, 1), tell: tell}, g: g, kind: readWait, index: index}
+	if !g.e.appliers.read(r) {
+		return nil, g.stopped()
+	}
+	return r, nil
 }

@@ -19,6 +19,7 @@ import (
 var storeys = map[string]int{
 	"internal/assert":   0,
 	"internal/eventlog": 0,
+	"internal/leak":     0,
 	"epoch":             0,
 	"raft/wire":         0,
 

@@ -4,15 +4,13 @@ import (
 	"bytes"
 	"context"
 	"flag"
-	"os"
-	"path/filepath"
-	"runtime"
 	"runtime/pprof"
 	"strings"
 	"testing"
 	"time"
 
 	"flotilla"
+	"flotilla/internal/leak"
 )
 
 // rounds is the size of TestReopen; a promise is shown with 200, a quick gate needs fewer.
@@ -21,10 +19,11 @@ var rounds = flag.Int("rounds", 40, "how often TestReopen opens and closes a nod
 // TestReopen opens and closes a node on the same directory many times in one process, by Close and by Kill in turn: each
 // time it becomes ready, holds every acknowledged write, and leaves neither a goroutine nor a file lock (P8).
 func TestReopen(t *testing.T) {
+	files := leak.Open(t)
 	c := newCluster(t, 1)
 	c.openAll()
 	c.close(1)
-	before := steadyGoroutines()
+	goroutines := leak.Running()
 	want := uint64(0)
 	for round := range *rounds {
 		c.openAll()
@@ -39,43 +38,11 @@ func TestReopen(t *testing.T) {
 		check(t, c.hosts[1].Kill())
 		delete(c.hosts, 1)
 	}
-	if after := settledGoroutines(before); after > before {
-		t.Fatalf("%d goroutines before, %d after:\n%s", before, after, stacks())
-	}
+	goroutines.Check(t, 20*time.Second) // QUIC's own goroutines end a moment after its Close
 	if leaked := leakedGoroutines(); leaked != "" {
 		t.Fatalf("leaked goroutines:\n%s", leaked)
 	}
-	for _, f := range openFilesBelow(t, c.dir) {
-		t.Errorf("%s is still open", f)
-	}
-}
-
-// steadyGoroutines returns the number of goroutines once it has not changed for a while.
-func steadyGoroutines() int {
-	n := runtime.NumGoroutine()
-	for steady := 0; steady < 20; steady++ {
-		pause(context.Background())
-		if now := runtime.NumGoroutine(); now != n {
-			n, steady = now, 0
-		}
-	}
-	return n
-}
-
-// settledGoroutines waits a moment for goroutines that were told to end, until no more than want are left.
-func settledGoroutines(want int) int {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	for runtime.NumGoroutine() > want && ctx.Err() == nil {
-		pause(ctx)
-	}
-	return runtime.NumGoroutine()
-}
-
-func stacks() string {
-	var b bytes.Buffer
-	_ = pprof.Lookup("goroutine").WriteTo(&b, 1)
-	return b.String()
+	files.Check(t)
 }
 
 // leakedGoroutines asks the runtime for goroutines that can never run again (GOEXPERIMENT=goroutineleakprofile); without
@@ -91,19 +58,6 @@ func leakedGoroutines() string {
 		return b.String()
 	}
 	return ""
-}
-
-// openFilesBelow lists the files below dir that this process holds open.
-func openFilesBelow(t *testing.T, dir string) (open []string) {
-	t.Helper()
-	links, err := filepath.Glob("/proc/self/fd/*")
-	check(t, err)
-	for _, l := range links {
-		if target, err := os.Readlink(l); err == nil && strings.HasPrefix(target, dir+"/") {
-			open = append(open, target)
-		}
-	}
-	return open
 }
 
 // TestCloseIsIdempotent: a second Close and a Kill after it change nothing; work after it is refused as stopped, and

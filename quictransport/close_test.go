@@ -3,8 +3,6 @@ package quictransport
 import (
 	"context"
 	"errors"
-	"os"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +10,7 @@ import (
 
 	"github.com/quic-go/quic-go"
 
+	"flotilla/internal/leak"
 	"flotilla/quictransport/pki"
 	"flotilla/raft/wire"
 )
@@ -65,30 +64,12 @@ func TestStartStopLeavesNothing(t *testing.T) {
 		wg.Wait()
 	}
 	round(0) // what is made once
-	settle := func() (goroutines, files int) {
-		for range 100 { // QUIC's own goroutines end a moment after its Close
-			goroutines, files = runtime.NumGoroutine(), openFiles(t)
-			<-time.After(5 * time.Millisecond)
-		}
-		return goroutines, files
-	}
-	goroutines, files := settle()
+	goroutines, files := leak.Running(), leak.Open(t)
 	for i := range rounds {
 		round(i)
 	}
-	g, f := settle()
-	if g > goroutines || f > files {
-		buf := make([]byte, 1<<20)
-		t.Fatalf("goroutines %d -> %d, files %d -> %d\n%s", goroutines, g, files, f, buf[:runtime.Stack(buf, true)])
-	}
-}
-
-func openFiles(t testing.TB) int {
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Skip("no /proc/self/fd here")
-	}
-	return len(entries)
+	goroutines.Check(t, 20*time.Second) // QUIC's own goroutines end a moment after its Close
+	files.Check(t)
 }
 
 // P7, P8, F34, F35: Close is idempotent, callers wait for the first, and work that begins after it is refused.

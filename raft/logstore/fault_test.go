@@ -16,6 +16,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"flotilla/internal/leak"
 	"flotilla/raft/logstore"
 	"flotilla/raft/wire"
 )
@@ -188,14 +189,7 @@ func TestReopen(t *testing.T) {
 	s := opened(t, logstore.Options{Dir: dir})
 	do(t, s, made(1))
 	s.Close()
-	count := func() int {
-		fds, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Skip("needs /proc")
-		}
-		return len(fds)
-	}
-	before := count()
+	before := leak.Open(t)
 	for i := range wire.Index(100) {
 		s, err := logstore.Open(logstore.Options{Dir: dir})
 		if err != nil {
@@ -208,9 +202,7 @@ func TestReopen(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if after := count(); after != before {
-		t.Errorf("%d descriptors before, %d after", before, after)
-	}
+	before.Check(t)
 	if names := generations(t, dir); len(names) > 3 {
 		t.Errorf("%d files after a hundred lives", len(names))
 	}
@@ -360,15 +352,8 @@ func TestSyncs(t *testing.T) {
 
 // TestFailedRotationLeaksNothing: the commit that begins a file fails. Close lets go of that file, too (P8).
 func TestFailedRotationLeaksNothing(t *testing.T) {
-	count := func() int {
-		fds, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Skip("needs /proc")
-		}
-		return len(fds)
-	}
 	dir := t.TempDir()
-	before := count()
+	before := leak.Open(t)
 	s := opened(t, logstore.Options{Dir: dir})
 	s.Quiesce()
 	repair := sabotage(t, generations(t, dir)[0])
@@ -380,9 +365,7 @@ func TestFailedRotationLeaksNothing(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	if after := count(); after != before {
-		t.Errorf("%d descriptors before, %d after", before, after)
-	}
+	before.Check(t)
 }
 
 // TestCacheKeepsNoFrames: entries of followers alias the frame they came in, which many groups share. The cache must

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"flotilla/internal/leak"
 	"flotilla/raft/wire"
 )
 
@@ -26,14 +27,7 @@ func (f *fullFiles) rename(from, to string) error {
 // TestPreparationFails: a file that cannot be prepared, which happens in the background, is an error to whoever needs it
 // and no more; it is prepared again when there is room, and nothing of it stays open (P8; ENOSPC heals).
 func TestPreparationFails(t *testing.T) {
-	count := func() int {
-		fds, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Skip("needs /proc")
-		}
-		return len(fds)
-	}
-	before := count()
+	before := leak.Open(t)
 	files := &fullFiles{}
 	files.full.Store(true)
 	s, err := Open(Options{Dir: t.TempDir(), files: files})
@@ -53,7 +47,5 @@ func TestPreparationFails(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	if after := count(); after != before {
-		t.Errorf("%d descriptors before, %d after", before, after)
-	}
+	before.Check(t)
 }

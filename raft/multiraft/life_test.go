@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"flotilla/internal/leak"
 	"flotilla/raft"
 	"flotilla/raft/wire"
 )
@@ -216,11 +216,11 @@ func TestCloseWithHungDisk(t *testing.T) {
 	})
 }
 
-// P8: two hundred restarts in one process leave no goroutine behind. Real time, as goroutines are counted.
+// P8: two hundred restarts in one process leave no goroutine behind. Real time, as the process is asked.
 func TestTwoHundredRestarts(t *testing.T) {
 	c := newCluster(t, 1, 0, 1, 2)
 	c.config = func(cfg *Config) { cfg.Heartbeat, cfg.ElectionTimeout = time.Millisecond, 3*time.Millisecond }
-	before := runtime.NumGoroutine()
+	before := leak.Running()
 	for i := range 200 {
 		c.start(1)
 		e := c.nodes[1].engine
@@ -233,10 +233,7 @@ func TestTwoHundredRestarts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if after := runtime.NumGoroutine(); after > before {
-		buf := make([]byte, 1<<16)
-		t.Errorf("%d goroutines, %d before:\n%s", after, before, buf[:runtime.Stack(buf, true)])
-	}
+	before.CheckJoined(t)
 }
 
 // The number of goroutines does not depend on the number of groups.
@@ -247,10 +244,10 @@ func TestGoroutinesDoNotGrowWithGroups(t *testing.T) {
 			ids = append(ids, g)
 		}
 		c := newCluster(t, 1, ids...)
-		before := runtime.NumGoroutine()
+		before := leak.Running()
 		c.start(1)
 		defer c.killAll()
-		return runtime.NumGoroutine() - before
+		return len(before.Since())
 	}
 	if few, many := count(1), count(1000); few != many || many > 25 {
 		t.Errorf("%d goroutines for one group, %d for 1000", few, many)

@@ -38,8 +38,9 @@ const (
 	hasCompact
 	hasEntries
 	hasMoved
+	hasReset
 
-	allParts = hasMoved<<1 - 1
+	allParts = hasReset<<1 - 1
 )
 
 // record is one group's part of a blob: an update, or entries copied forward (moved).
@@ -109,6 +110,10 @@ func appendPayload(dst []byte, rec *record) []byte {
 	if u.Create || u.SetMembership {
 		dst = wire.AppendMembership(dst, &u.Membership)
 	}
+	if u.ResetTo != 0 {
+		dst = wire.AppendUint(dst, uint64(u.ResetTo))
+		dst = wire.AppendUint(dst, uint64(u.ResetTerm))
+	}
 	if u.CompactTo != 0 {
 		dst = wire.AppendUint(dst, uint64(u.CompactTo))
 	}
@@ -135,6 +140,7 @@ func parts(rec *record) uint64 {
 		{u.CompactTo != 0, hasCompact},
 		{len(u.Entries) != 0, hasEntries},
 		{rec.moved, hasMoved},
+		{u.ResetTo != 0, hasReset},
 	} {
 		if c.is {
 			p |= c.bit
@@ -156,6 +162,13 @@ func decodePayload(b []byte, dst []wire.Entry) (record, error) {
 	}
 	if u.SetMembership = p&hasMembership != 0; u.Create || u.SetMembership {
 		u.Membership = wire.ReadMembership(r)
+	}
+	if p&hasReset != 0 {
+		u.ResetTo = wire.Index(r.UintMax(wire.MaxNumber))
+		u.ResetTerm = wire.Term(r.UintMax(wire.MaxNumber))
+		if r.Err() == nil && u.ResetTo == 0 {
+			r.Fail("reset", wire.ErrInvalid)
+		}
 	}
 	if p&hasCompact != 0 {
 		u.CompactTo = wire.Index(r.UintMax(wire.MaxNumber))

@@ -16,6 +16,10 @@ func sampleRecords() []record {
 			SetMembership: true, Membership: wire.Membership{Index: 9, Voters: []wire.NodeID{1, 2}, Learners: []wire.NodeID{5}}, CompactTo: 9,
 		}},
 		{update: wire.LogUpdate{Group: 8, Drop: true}},
+		{update: wire.LogUpdate{
+			Group: 6, SetHardState: true, HardState: wire.HardState{Term: 4, Commit: 20}, ResetTo: 20, ResetTerm: 3,
+			Entries: entriesOf(21, 4, 1, 5), SetMembership: true, Membership: wire.Membership{Index: 9, Voters: []wire.NodeID{1}},
+		}},
 	}
 }
 

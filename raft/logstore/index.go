@@ -78,6 +78,9 @@ func (g *group) apply(rec *record, gen uint32, seq uint64, counts spanCounts) {
 	if u.SetHardState {
 		g.setHardState(u.HardState)
 	}
+	if u.ResetTo != 0 {
+		g.reset(u.ResetTo, u.ResetTerm, counts)
+	}
 	if len(u.Entries) != 0 {
 		g.append(u.Entries, span{gen: gen, seq: seq, off: rec.off}, counts)
 	}
@@ -141,6 +144,13 @@ func (g *group) compact(i wire.Index, counts spanCounts) {
 	g.first = i + 1
 	g.clipRuns()
 	g.tail.compact(g.first)
+}
+
+// reset empties the log, which begins after i from now on; the entry there was of term t.
+func (g *group) reset(i wire.Index, t wire.Term, counts spanCounts) {
+	assert.That(i >= g.first, "group %d reset to %d, before its first index %d", g.id, i, g.first)
+	g.drop(counts)
+	g.first, g.last, g.prevTerm = i+1, i, t
 }
 
 // clipRuns drops the runs that end before first.

@@ -51,7 +51,11 @@ func (s *Shape) apply(u *wire.LogUpdate) string {
 			return fault
 		}
 	}
+	known := max(s.Hard.Commit, s.First-1)
 	if fault := s.hardState(u); fault != "" {
+		return fault
+	}
+	if fault := s.reset(u, known); fault != "" {
 		return fault
 	}
 	if fault := s.entries(u); fault != "" {
@@ -71,7 +75,7 @@ func (s *Shape) drop(u *wire.LogUpdate) string {
 	switch {
 	case !s.Held:
 		return "drop of a group that is not held"
-	case u.Create || u.SetHardState || u.SetMembership || len(u.Entries) != 0 || u.CompactTo != 0:
+	case u.Create || u.SetHardState || u.SetMembership || u.ResetTo != 0 || len(u.Entries) != 0 || u.CompactTo != 0:
 		return "drop together with something else"
 	}
 	*s = Shape{}
@@ -97,6 +101,29 @@ func (s *Shape) hardState(u *wire.LogUpdate) string {
 	}
 	h.Commit = max(h.Commit, s.Hard.Commit)
 	s.Hard = h
+	return ""
+}
+
+// reset checks that a log moves to a snapshot together with what belongs to it, and forward; known is the highest index
+// that the group knew to be committed before.
+func (s *Shape) reset(u *wire.LogUpdate, known wire.Index) string {
+	switch {
+	case u.ResetTo == 0:
+		return ""
+	case uint64(u.ResetTo) >= wire.MaxNumber:
+		return "index over the limit"
+	case !u.SetHardState || !u.Create && !u.SetMembership:
+		return "reset without hard state or membership"
+	case u.ResetTo <= known:
+		return fmt.Sprintf("reset to %d, and %d is committed", u.ResetTo, known)
+	case u.ResetTerm == 0 || u.ResetTerm > s.Hard.Term:
+		return fmt.Sprintf("reset to an entry of term %d in term %d", u.ResetTerm, s.Hard.Term)
+	case s.Hard.Commit < u.ResetTo:
+		return fmt.Sprintf("reset to %d with commit index %d", u.ResetTo, s.Hard.Commit)
+	case u.Membership.Index > u.ResetTo:
+		return fmt.Sprintf("reset to %d with a membership of %d", u.ResetTo, u.Membership.Index)
+	}
+	s.First, s.Last = u.ResetTo+1, u.ResetTo
 	return ""
 }
 

@@ -33,8 +33,11 @@ const (
 	MsgTimeoutNow MessageType = 11
 	// MsgGroupRefused says that the sender does not serve Group: Context is the RefuseCode. It never reaches a core.
 	MsgGroupRefused MessageType = 12
+	// MsgSnapshot says that the leader is sending a snapshot whose last entry is (Index, LogTerm). The data
+	// travels on a stream of its own.
+	MsgSnapshot MessageType = 13
 
-	maxMessageType = MsgGroupRefused
+	maxMessageType = MsgSnapshot
 )
 
 // Valid reports whether t is a known type.

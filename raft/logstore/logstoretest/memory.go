@@ -160,6 +160,10 @@ func (l *memLog) with(u *wire.LogUpdate) *memLog {
 		s.HardState = u.HardState
 		s.HardState.Commit = commit
 	}
+	if u.ResetTo != 0 {
+		n.entries = nil
+		s.First, s.Last, s.PrevTerm = u.ResetTo+1, u.ResetTo, u.ResetTerm
+	}
 	if len(u.Entries) > 0 {
 		keep := n.entries[:u.Entries[0].Index-s.First]
 		if len(keep) < len(n.entries) { // older copies share the memory: superseding must not write there

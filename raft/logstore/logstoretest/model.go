@@ -51,6 +51,10 @@ func (m *Model) Apply(u wire.LogUpdate) {
 		g.hard = u.HardState
 		g.hard.Commit = max(g.hard.Commit, commit)
 	}
+	if u.ResetTo != 0 {
+		g.entries = map[wire.Index]wire.Entry{}
+		g.first, g.last, g.prevTerm = u.ResetTo+1, u.ResetTo, u.ResetTerm
+	}
 	for n, e := range u.Entries {
 		if n == 0 {
 			for i := e.Index; i <= g.last; i++ {
@@ -93,6 +97,9 @@ func (m *Model) update(id wire.GroupID) wire.LogUpdate {
 		return u
 	}
 	g = &twin{hard: g.hard, first: g.first, last: g.last}
+	if m.rng.IntN(60) == 0 {
+		m.reset(&u, g)
+	}
 	if m.rng.IntN(2) == 0 || m.rng.IntN(20) == 0 {
 		m.entries(&u, g)
 	}
@@ -103,13 +110,23 @@ func (m *Model) update(id wire.GroupID) wire.LogUpdate {
 	if u.SetHardState && u.HardState.Vote == 0 && u.HardState.Term > 0 && m.rng.IntN(3) == 0 {
 		u.HardState.Vote = wire.NodeID(1 + m.rng.IntN(5))
 	}
-	if m.rng.IntN(10) == 0 {
+	if !u.SetMembership && m.rng.IntN(10) == 0 {
 		u.SetMembership, u.Membership = true, m.membership(wire.Index(m.rng.IntN(1000)))
 	}
 	if g.last >= g.first && m.rng.IntN(8) == 0 {
 		u.CompactTo = g.first + wire.Index(m.rng.IntN(int(g.last-g.first)+1))
 	}
 	return u
+}
+
+// reset moves the log to a snapshot: beyond all it holds, or in place of some of it.
+func (m *Model) reset(u *wire.LogUpdate, g *twin) {
+	m.term++
+	u.ResetTo = max(g.first, g.hard.Commit+1) + wire.Index(m.rng.IntN(20))
+	u.ResetTerm = m.term
+	u.SetHardState, u.HardState = true, wire.HardState{Term: m.term, Commit: u.ResetTo}
+	u.SetMembership, u.Membership = true, m.membership(wire.Index(m.rng.IntN(int(u.ResetTo))))
+	g.hard, g.first, g.last = u.HardState, u.ResetTo+1, u.ResetTo
 }
 
 // entries puts entries into u: mostly after the last one, sometimes in place of some that are not committed.

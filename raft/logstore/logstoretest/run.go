@@ -47,6 +47,8 @@ func Run(t *testing.T, fresh func(t *testing.T) *Harness) {
 		{"hard state", testHardState},
 		{"membership", testMembership},
 		{"compact all", testCompactAll},
+		{"reset to a snapshot", testReset},
+		{"reset breaks no rule", testResetRules},
 		{"drop and create", testDropCreate},
 		{"one group twice in a batch", testTwice},
 		{"large entries", testLarge},
@@ -314,6 +316,107 @@ func testCompactAll(t *testing.T, h *Harness) {
 	got, err := s.Entries(1, nil, 4, 5, 1)
 	if err != nil || len(got) != 1 {
 		t.Errorf("got %v, %v", got, err)
+	}
+	must(t, s.Close())
+}
+
+// moved is how a log moves to a snapshot.
+func moved(to wire.Index, term wire.Term, es ...wire.Entry) wire.LogUpdate {
+	return wire.LogUpdate{
+		Group: 1, SetHardState: true, HardState: wire.HardState{Term: max(term, 5), Commit: to}, ResetTo: to, ResetTerm: term,
+		Entries: es, SetMembership: true, Membership: wire.Membership{Index: to - 1, Voters: []wire.NodeID{1, 7}},
+	}
+}
+
+// testReset: log, commit index and membership move to a snapshot together, whether it lies beyond the log (D29) or in the
+// middle of one that another leader made (F11); the next entry goes on behind it, and a later snapshot follows (D28).
+func testReset(t *testing.T, h *Harness) {
+	s := h.Open(t)
+	must(t, s.Commit([]wire.LogUpdate{{Group: 1, Create: true, Membership: three}, put(1, entries(1, 1, 1, 2, 3, 4)...)}))
+	for _, u := range []wire.LogUpdate{moved(3, 2), moved(10, 3), moved(20, 4, entries(21, 4, 7, 8)...), moved(21, 5)} {
+		must(t, s.Commit([]wire.LogUpdate{u}))
+		for range 2 {
+			checkMoved(t, s, &u)
+			h.Crash(t, s)
+			s = h.Open(t)
+		}
+	}
+	var fault *logstore.UpdateError
+	if err := s.Commit([]wire.LogUpdate{put(1, entries(23, 6, 1)...)}); !errors.As(err, &fault) {
+		t.Errorf("gap behind a snapshot: %v", err)
+	}
+	must(t, s.Commit([]wire.LogUpdate{put(1, entries(22, 6, 1)...)}))
+	must(t, s.Close())
+}
+
+func checkMoved(t *testing.T, s Store, u *wire.LogUpdate) {
+	t.Helper()
+	st, _ := s.State(1)
+	last := u.ResetTo + wire.Index(len(u.Entries))
+	if st.First != u.ResetTo+1 || st.Last != last || st.PrevTerm != u.ResetTerm || st.HardState != u.HardState ||
+		st.Membership.Index != u.Membership.Index || !slices.Equal(st.Membership.Voters, u.Membership.Voters) {
+		t.Errorf("after a reset to %d: %+v", u.ResetTo, st)
+	}
+	if term, err := s.Term(1, u.ResetTo); term != u.ResetTerm || err != nil {
+		t.Errorf("term at %d: %d, %v", u.ResetTo, term, err)
+	}
+	if _, err := s.Term(1, u.ResetTo-1); !errors.Is(err, wire.ErrCompacted) {
+		t.Errorf("term before %d: %v", u.ResetTo, err)
+	}
+	if got, err := s.Entries(1, nil, u.ResetTo+1, last+1, 1<<20); err != nil || len(got) != len(u.Entries) {
+		t.Errorf("entries after %d: %d, %v", u.ResetTo, len(got), err)
+	}
+	if _, err := s.Entries(1, nil, u.ResetTo, last+1, 1<<20); !errors.Is(err, wire.ErrCompacted) {
+		t.Errorf("entry at %d: %v", u.ResetTo, err)
+	}
+}
+
+// testResetRules: a reset alone, backwards, or to what contradicts it is refused and changes nothing.
+func testResetRules(t *testing.T, h *Harness) {
+	s := h.Open(t)
+	known := put(1, entries(1, 1, 1, 2, 3, 4)...)
+	known.HardState.Commit = 2
+	must(t, s.Commit([]wire.LogUpdate{{Group: 1, Create: true, Membership: three}, known}))
+	alone, naked := moved(9, 3), moved(9, 3)
+	alone.SetMembership, naked.SetHardState = false, false
+	behind, future := moved(9, 3), moved(9, 3)
+	behind.HardState.Commit, future.Membership.Index = 8, 10
+	for name, u := range map[string]wire.LogUpdate{
+		"without membership":     alone,
+		"without hard state":     naked,
+		"below commit":           moved(2, 1),
+		"commit below":           behind,
+		"membership above":       future,
+		"no term":                moved(9, 0),
+		"term above":             moved(9, 6),
+		"gap after":              moved(9, 3, entries(11, 3, 1)...),
+		"entry where it begins":  moved(9, 3, entries(9, 3, 1)...),
+		"together with a drop":   {Group: 1, Drop: true, ResetTo: 9},
+		"of a group not held":    {Group: 4, SetHardState: true, ResetTo: 9, ResetTerm: 1, SetMembership: true, Membership: three},
+		"beyond what is counted": moved(wire.MaxNumber, 3),
+	} {
+		if u.ResetTerm == 6 {
+			u.HardState.Term = 5
+		}
+		var fault *logstore.UpdateError
+		if err := s.Commit([]wire.LogUpdate{u}); !errors.As(err, &fault) {
+			t.Errorf("%s: got %v, want an UpdateError", name, err)
+		}
+	}
+	if st, _ := s.State(1); st.First != 1 || st.Last != 4 || st.HardState.Commit != 2 || len(st.Membership.Voters) != 3 {
+		t.Errorf("refused resets changed the group to %+v", st)
+	}
+	must(t, s.Commit([]wire.LogUpdate{{Group: 1, CompactTo: 4}}))
+	var fault *logstore.UpdateError
+	if err := s.Commit([]wire.LogUpdate{moved(4, 1)}); !errors.As(err, &fault) {
+		t.Errorf("reset to what is compacted: %v", err)
+	}
+	must(t, s.Commit([]wire.LogUpdate{{ // a replica that is made from a snapshot
+		Group: 2, Create: true, Membership: three, SetHardState: true, HardState: wire.HardState{Term: 7, Commit: 30},
+		ResetTo: 30, ResetTerm: 6,
+	}}))
+	if st, _ := s.State(2); st.First != 31 || st.Last != 30 || st.PrevTerm != 6 {
+		t.Errorf("made from a snapshot: %+v", st)
 	}
 	must(t, s.Close())
 }

@@ -17,11 +17,11 @@ const (
 // byOrder is MsgVote's Context when the leader ordered the election.
 const byOrder = 1
 
-// electable reports whether this node may campaign: it votes, its disk works, and every change of the
-// membership that is known to be committed has taken effect here. With an older membership than the committed
+// electable reports whether this node may campaign: it votes, its disk works, no snapshot is being installed, and every change
+// of the membership that is known to be committed has taken effect here. With an older membership than the committed
 // one it could win a majority that does not meet the one that elected somebody else (I13; D43, D64).
 func (c *Core) electable() bool {
-	return c.membership.IsVoter(c.self) && !c.diskHangs() && !c.unappliedChange()
+	return c.membership.IsVoter(c.self) && !c.diskHangs() && !c.unappliedChange() && !c.install.active
 }
 
 // Campaign starts a (pre-)election now. It does nothing on a leader, on a node that is no voter, and on one
@@ -120,7 +120,7 @@ func (c *Core) decide() {
 	}
 }
 
-// yieldAppend and yieldHeartbeat: somebody else was elected in our term.
+// yieldAppend and the two after it: somebody else was elected in our term.
 func (c *Core) yieldAppend(m wire.Message) error {
 	c.become(c.term, m.From)
 	return c.followAppend(m)
@@ -129,4 +129,9 @@ func (c *Core) yieldAppend(m wire.Message) error {
 func (c *Core) yieldHeartbeat(m wire.Message) error {
 	c.become(c.term, m.From)
 	return c.followHeartbeat(m)
+}
+
+func (c *Core) yieldSnapshot(m wire.Message) error {
+	c.become(c.term, m.From)
+	return c.followSnapshot(m)
 }

@@ -103,7 +103,7 @@ func (c *Core) ApplyChange(e wire.Entry) (wire.Membership, error) {
 			c.fail(err)
 			return c.membership, c.err
 		}
-		c.install(next)
+		c.adopt(next)
 	}
 	c.apply.settled(e.Index)
 	c.reviseRole()
@@ -126,8 +126,8 @@ func changed(m wire.Membership, e *wire.Entry) (wire.Membership, error) {
 	return next, nil
 }
 
-// install makes m the membership in effect; it reaches the disk with the next update.
-func (c *Core) install(m wire.Membership) {
+// adopt makes m the membership in effect; it reaches the disk with the next update.
+func (c *Core) adopt(m wire.Membership) {
 	assert.That(m.Index > c.membership.Index, "I12: membership goes back")
 	if assert.Costly {
 		assert.That(membership.Validate(&m) == nil, "I12: membership malformed")
@@ -175,7 +175,7 @@ func (c *Core) replayChanges(first wire.Index) error {
 				if err != nil {
 					return err
 				}
-				c.install(next)
+				c.adopt(next)
 			}
 		}
 		i += wire.Index(len(page))

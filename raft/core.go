@@ -37,6 +37,7 @@ type Core struct {
 	apply   application
 	votes   ballot
 	lead    leadership
+	install install
 	reads   reads
 
 	// Time, in ticks.

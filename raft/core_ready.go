@@ -10,7 +10,7 @@ func (c *Core) HasReady() bool {
 	case c.err != nil:
 		return false
 	}
-	return len(c.out) > 0 || c.persist.dirty || c.log.given < c.log.last() || c.canHand() ||
+	return len(c.out) > 0 || c.persist.dirty || c.log.moved || c.persist.compact > 0 || c.log.given < c.log.last() || c.canHand() ||
 		c.lead.dirty || len(c.lead.snapshots) > 0 || c.readsDue()
 }
 
@@ -69,7 +69,7 @@ func (c *Core) Status() Status {
 		f := &c.lead.followers[i]
 		s.Followers = append(s.Followers, FollowerStatus{
 			Node: f.Node(), Learner: f.Kind() != voter, State: f.State(), Match: f.Match(), Next: f.Next(),
-			InflightMessages: f.Window().Messages(), InflightBytes: f.Window().Bytes(), QuietTicks: f.Quiet(),
+			Snapshot: f.Sending(), InflightMessages: f.Window().Messages(), InflightBytes: f.Window().Bytes(), QuietTicks: f.Quiet(),
 		})
 	}
 	return s

@@ -25,7 +25,7 @@ type bench struct {
 	applied  []wire.Entry
 	hard     wire.HardState
 	updates  []wire.LogUpdate
-	snapshot []wire.NodeID
+	snapshot []SnapshotNeed
 	promote  []wire.NodeID
 }
 
@@ -64,7 +64,7 @@ func (b *bench) take() *bench {
 			b.token = b.rd.Token
 			b.hard = b.rd.Update.HardState
 			b.updates = append(b.updates, b.rd.Update)
-			b.disk.write(b.rd.Update.Entries)
+			b.disk.update(&b.rd.Update)
 		}
 		for _, e := range b.rd.Committed {
 			if e.Kind == wire.EntryChange {

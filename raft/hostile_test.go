@@ -19,6 +19,7 @@ type hostile struct {
 	next   uint64
 	roles  [4]int
 	errors int
+	moves  int // snapshots installed
 }
 
 func newHostile(t testing.TB, r *rand.Rand) *hostile {
@@ -73,7 +74,7 @@ func (h *hostile) message() wire.Message {
 	index := func() wire.Index { return wire.Index(h.near(uint64(c.log.last()))) }
 	term := func() wire.Term { return wire.Term(h.near(uint64(c.term))) }
 	m := wire.Message{
-		Type: wire.MessageType(h.r.UintN(14)), Reject: h.r.UintN(3) == 0, Group: testGroup,
+		Type: wire.MessageType(h.r.UintN(15)), Reject: h.r.UintN(3) == 0, Group: testGroup,
 		From: wire.NodeID(h.r.UintN(6)), To: 1, Term: term(), LogTerm: term(), Index: index(), Commit: index(),
 		Hint: index(), HintTerm: term(), Context: h.near(c.reads.round),
 	}
@@ -109,7 +110,7 @@ func (h *hostile) message() wire.Message {
 func (h *hostile) act() {
 	c := h.core
 	h.roles[c.role]++
-	switch h.r.UintN(20) {
+	switch h.r.UintN(24) {
 	default:
 		if err := c.Step(h.message()); err != nil {
 			h.errors++
@@ -136,9 +137,11 @@ func (h *hostile) act() {
 	case 18:
 		c.Campaign()
 	case 19:
-		if last := h.disk.first + wire.Index(len(h.disk.entries)) - 1; h.r.UintN(10) == 0 && c.apply.applied < last && c.apply.applied >= h.disk.first {
-			h.disk.compact(c.apply.applied)
+		if h.r.UintN(10) == 0 {
+			c.Compact(c.apply.applied)
 		}
+	case 20, 21:
+		h.move()
 	}
 	switch h.r.UintN(4) {
 	case 0:
@@ -147,6 +150,30 @@ func (h *hostile) act() {
 		h.sync()
 	}
 	h.check()
+}
+
+// move is what a host does about snapshots, in any order that it may.
+func (h *hostile) move() {
+	c := h.core
+	s := wire.Snapshot{Index: c.commit + wire.Index(1+h.r.Uint64N(6)), Term: wire.Term(1 + h.r.Uint64N(uint64(c.term)+1)), Membership: c.membership}
+	n, report := wire.NodeID(h.r.UintN(6)), SnapshotReport(h.r.UintN(5))
+	switch h.r.UintN(8) {
+	case 0, 5, 6:
+		_ = c.BeginInstall(s)
+	case 1, 7:
+		if c.install.active {
+			c.Installed()
+			h.moves++
+		}
+	case 2:
+		c.AbandonInstall()
+	case 3:
+		if own, err := c.SnapshotAt(c.apply.applied); err == nil {
+			_, _ = c.SendSnapshot(n, own)
+		}
+	case 4:
+		c.ReportSnapshot(n, c.term-wire.Term(h.r.Uint64N(2)), report)
+	}
 }
 
 // check looks at what came out, and at invariants that are cheap to see from here.
@@ -189,7 +216,7 @@ func (c *Core) ownReads() int {
 // once.
 func TestHostilePeers(t *testing.T) {
 	var roles [4]int
-	refused, runs := 0, 600
+	refused, moves, runs := 0, 0, 600
 	if testing.Short() {
 		runs = 100
 	}
@@ -209,6 +236,7 @@ func TestHostilePeers(t *testing.T) {
 			roles[i] += h.roles[i]
 		}
 		refused += h.errors
+		moves += h.moves
 	}
 	for i, n := range roles {
 		if n < runs {
@@ -218,7 +246,10 @@ func TestHostilePeers(t *testing.T) {
 	if refused < runs {
 		t.Errorf("only %d messages refused", refused)
 	}
-	t.Logf("steps by role %v, %d messages refused", roles, refused)
+	if moves < runs/10 {
+		t.Errorf("only %d snapshots installed", moves)
+	}
+	t.Logf("steps by role %v, %d messages refused, %d snapshots installed", roles, refused, moves)
 }
 
 // FuzzStep does the same with a schedule that the fuzzer draws.

@@ -29,7 +29,7 @@ type leadership struct {
 	// dirty: something may have to be sent; found out once per Ready, so that many proposals make one append.
 	dirty bool
 	// snapshots are followers that need one and whom Ready has not named yet.
-	snapshots []wire.NodeID
+	snapshots []SnapshotNeed
 	transfer  transfer
 
 	indexes []wire.Index // scratch of advanceCommit

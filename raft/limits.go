@@ -28,6 +28,11 @@ const (
 	// next array is made smaller instead of larger.
 	maxSpentBytes = 1 << 20
 
+	// snapshotPatience is for how many election timeouts a leader waits for news of a snapshot under way before it takes
+	// the transfer for forgotten. Hosts tell of every chunk; a machine that takes longer to install is asked again in
+	// vain, which costs a message.
+	snapshotPatience = 10
+
 	// promotableDistance is how many entries a learner may be behind to count as caught up (D44): a few turns'
 	// worth, so that a promotion never makes the group wait long for the new voter.
 	promotableDistance = 64

@@ -14,6 +14,7 @@ import (
 //
 //	anchor <= durable <= given <= last
 //
+// (but for durable, between the installation of a snapshot and the moment when it is on disk).
 // Entries after anchor are in memory. Entries up to durable are on disk and equal to what is here; entries up
 // to given are on disk or on their way, in batches named by tokens.
 //
@@ -28,6 +29,11 @@ type raftLog struct {
 	bytes      int // sum of sizes in tail
 	spent      int // bytes of entries let go of that tail's array still keeps alive
 	room       int // entries that the last array was made for
+
+	// base is the index of the last snapshot that took the log's place in this life: whatever the reader still holds at or
+	// below it is of no more use. Until that is durable, durable is 0.
+	base  wire.Index
+	moved bool // the move is in no batch
 
 	durable wire.Index
 	given   wire.Index
@@ -52,6 +58,12 @@ func openLog(r LogReader) (raftLog, error) {
 	return raftLog{reader: r, anchor: last, anchorTerm: term, durable: last, given: last}, nil
 }
 
+// first returns the index at which the log begins.
+func (l *raftLog) first() wire.Index {
+	first, _ := l.reader.Bounds()
+	return max(first, l.base+1)
+}
+
 // last returns the last index and its term.
 func (l *raftLog) last() wire.Index { return l.anchor + wire.Index(len(l.tail)) }
 
@@ -71,6 +83,8 @@ func (l *raftLog) term(i wire.Index) (wire.Term, error) {
 		return l.tail[i-l.anchor-1].Term, nil
 	case i == l.anchor:
 		return l.anchorTerm, nil
+	case i < l.base:
+		return 0, wire.ErrCompacted
 	}
 	return l.reader.Term(i)
 }
@@ -115,6 +129,9 @@ func (l *raftLog) lastNotAfter(lo, hi wire.Index, t wire.Term) (wire.Index, wire
 // memory or on disk. What comes from disk is appended to dst; what comes from memory is not copied.
 func (l *raftLog) slice(dst []wire.Entry, lo, hi wire.Index, maxBytes int) ([]wire.Entry, error) {
 	assert.That(lo < hi && hi <= l.last()+1, "I4: slice outside the log")
+	if lo <= l.base {
+		return dst, wire.ErrCompacted
+	}
 	if lo <= l.anchor {
 		entries, err := l.reader.Entries(dst, lo, min(hi, l.anchor+1), maxBytes)
 		if err != nil {
@@ -202,6 +219,18 @@ func (l *raftLog) truncate(i wire.Index) error {
 	return nil
 }
 
+// reset lets go of everything: the log begins after i, whose entry was of term t. What is on its way to the disk
+// vouches for nothing any more.
+func (l *raftLog) reset(i wire.Index, t wire.Term) {
+	assert.That(i > l.base, "I18: the log goes back to an earlier snapshot")
+	l.tail, l.bytes, l.spent = nil, 0, 0
+	l.anchor, l.anchorTerm, l.base, l.moved = i, t, i, true
+	l.durable, l.given = 0, i
+	for k := range l.batches {
+		l.batches[k].last = 0
+	}
+}
+
 // unsaved returns the entries that no batch holds.
 func (l *raftLog) unsaved() []wire.Entry {
 	part := l.tail[l.given-l.anchor:]
@@ -211,7 +240,7 @@ func (l *raftLog) unsaved() []wire.Entry {
 // issue says that the unsaved entries are on their way under t.
 func (l *raftLog) issue(t Token) {
 	assert.That(len(l.batches) == 0 || l.batches[len(l.batches)-1].token < t, "I15: tokens do not rise")
-	l.given = l.last()
+	l.given, l.moved = l.last(), false
 	l.batches = append(l.batches, logBatch{token: t, last: l.given})
 }
 
@@ -223,7 +252,7 @@ func (l *raftLog) persisted(t Token) {
 		n++
 	}
 	l.batches = append(l.batches[:0], l.batches[n:]...)
-	assert.That(l.anchor <= l.durable && l.durable <= l.given && l.given <= l.last(), "I7: log marks out of order")
+	assert.That(l.anchor <= max(l.durable, l.base) && l.durable <= l.given && l.given <= l.last(), "I7: log marks out of order")
 }
 
 // vouches returns the token upon which the entry at i is durable: 0 when it is, next when it is in no batch.

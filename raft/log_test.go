@@ -72,7 +72,18 @@ func (l *memoryLog) Entries(dst []wire.Entry, lo, hi wire.Index, maxBytes int) (
 	return dst, nil
 }
 
-// write does what a store does with an update.
+// update does what a store does with an update.
+func (l *memoryLog) update(u *wire.LogUpdate) {
+	if u.ResetTo != 0 {
+		l.first, l.prevTerm, l.entries = u.ResetTo+1, u.ResetTerm, nil
+	}
+	l.write(u.Entries)
+	if u.CompactTo >= l.first {
+		l.compact(u.CompactTo)
+	}
+}
+
+// write takes entries in.
 func (l *memoryLog) write(entries []wire.Entry) {
 	if len(entries) == 0 {
 		return

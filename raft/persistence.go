@@ -15,6 +15,8 @@ type persistence struct {
 	issued, done Token
 	// membership: the membership in effect has not been handed out.
 	membership bool
+	// compact, when not 0, is up to where the log is to be let go of with the next update.
+	compact wire.Index
 	// held are messages that assert durability, in the order in which they were said.
 	held []heldMessage
 	// waiting counts ticks since anything became durable while something was on its way.
@@ -89,13 +91,17 @@ func (c *Core) diskHangs() bool { return c.persist.waiting >= c.cfg.ElectionTick
 // earlier one is committed, and never votes itself into office with the older membership (change.go).
 func (c *Core) takeUpdate(rd *Ready) {
 	entries := c.log.unsaved()
-	if !c.persist.dirty && len(entries) == 0 {
+	if !c.persist.dirty && len(entries) == 0 && !c.log.moved && c.persist.compact == 0 {
 		return
 	}
 	c.persist.issued++
 	t := c.persist.issued
 	rd.Token = t
 	rd.Update = wire.LogUpdate{Group: c.group, SetHardState: true, HardState: c.hardState(), Entries: entries}
+	if c.log.moved {
+		rd.Update.ResetTo, rd.Update.ResetTerm = c.log.base, c.log.anchorTerm
+	}
+	rd.Update.CompactTo, c.persist.compact = c.persist.compact, 0
 	if c.persist.membership {
 		rd.Update.SetMembership, rd.Update.Membership = true, c.membership
 		c.persist.membership = false

@@ -50,8 +50,9 @@ type Ready struct {
 	// Reads are read indexes confirmed or refused since the last call.
 	Reads []Read
 
-	// NeedSnapshot are followers whose next entry is compacted away here.
-	NeedSnapshot []wire.NodeID
+	// NeedSnapshot are followers whose next entry is compacted away here (snapshot.go). They are named when that is found
+	// out, and again as long as it lasts and no transfer is under way.
+	NeedSnapshot []SnapshotNeed
 	// Promotable are learners that have caught up (P14): match within a small distance of the last
 	// index, heard of within an election timeout.
 	Promotable []wire.NodeID

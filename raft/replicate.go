@@ -2,7 +2,6 @@ package raft
 
 import (
 	"errors"
-	"slices"
 
 	"flotilla/raft/progress"
 	"flotilla/raft/wire"
@@ -101,21 +100,6 @@ func (c *Core) cannotSend(f *progress.Follower, err error) {
 	c.needSnapshot(f.Node())
 }
 
-func (c *Core) needSnapshot(n wire.NodeID) {
-	if !slices.Contains(c.lead.snapshots, n) {
-		c.lead.snapshots = append(c.lead.snapshots, n)
-	}
-}
-
-// remindSnapshots names those who still need a snapshot again, once per election timeout.
-func (c *Core) remindSnapshots() {
-	for i := range c.lead.followers {
-		if f := &c.lead.followers[i]; f.State() == progress.Snapshot {
-			c.needSnapshot(f.Node())
-		}
-	}
-}
-
 // leadAppendReply: a follower acknowledges or refuses an append of this term.
 func (c *Core) leadAppendReply(m wire.Message) error {
 	f := c.lead.follower(m.From)
@@ -132,7 +116,6 @@ func (c *Core) leadAppendReply(m wire.Message) error {
 	}
 	if f.State() == progress.Snapshot {
 		c.leaveSnapshot(f, m.Index)
-		return nil
 	}
 	if f.Acked(m.Index) {
 		if f.Kind() == voter {
@@ -143,23 +126,13 @@ func (c *Core) leadAppendReply(m wire.Message) error {
 	return nil
 }
 
-// leaveSnapshot: a follower that needed a snapshot holds our log up to i. If we still have what comes after
-// that, the snapshot has arrived, or is not needed any more.
-func (c *Core) leaveSnapshot(f *progress.Follower, i wire.Index) {
-	if first, _ := c.cfg.Log.Bounds(); i+1 >= first {
-		f.Restored(i)
-		c.lead.dirty = true
-	}
-}
-
 // lookBack finds where to probe next, from the follower's hint: our last entry not after the hint in index and
 // term. What the follower is known to hold bounds it from below.
 func (c *Core) lookBack(f *progress.Follower, m *wire.Message) error {
 	if m.Index == 0 {
 		return refuse(m, ErrMalformed, "refuses the beginning of the log")
 	}
-	first, _ := c.cfg.Log.Bounds()
-	lo := max(f.Match(), first-1)
+	lo := max(f.Match(), c.log.first()-1)
 	hi := min(m.Hint, m.Index-1, c.log.last())
 	candidate := lo
 	if hi > lo {

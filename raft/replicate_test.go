@@ -255,7 +255,7 @@ func TestNeedSnapshot(t *testing.T) {
 		}
 	}
 	alive()
-	if len(b.snapshot) != 1 || b.snapshot[0] != 3 || b.core.lead.follower(3).State() != progress.Snapshot {
+	if len(b.snapshot) != 1 || b.snapshot[0] != (SnapshotNeed{Node: 3, Term: 1, Index: 15}) || b.core.lead.follower(3).State() != progress.Snapshot {
 		t.Fatalf("snapshots %v, %+v", b.snapshot, b.core.lead.follower(3))
 	}
 	b.clear().propose("y")

@@ -43,6 +43,8 @@ type FollowerStatus struct {
 	// Match is the highest index known to be durable there and equal to ours, Next the next one to send.
 	Match wire.Index
 	Next  wire.Index
+	// Snapshot is the index of the snapshot that is under way to it, 0 for none.
+	Snapshot wire.Index
 	// InflightMessages and InflightBytes are sent and not acknowledged.
 	InflightMessages int
 	InflightBytes    int

@@ -10,7 +10,7 @@ type handler func(*Core, wire.Message) error
 
 // handlers is who deals with what. A nil entry means that the message says nothing to that role: it is late, or
 // its sender is mistaken. Pre-votes are dealt with before terms are compared (stepPreVote).
-var handlers = [...][wire.MsgGroupRefused + 1]handler{
+var handlers = [...][wire.MsgSnapshot + 1]handler{
 	Follower: {
 		wire.MsgVote:           (*Core).giveVote,
 		wire.MsgAppend:         (*Core).followAppend,
@@ -18,12 +18,14 @@ var handlers = [...][wire.MsgGroupRefused + 1]handler{
 		wire.MsgReadIndex:      (*Core).refuseReadIndex,
 		wire.MsgReadIndexReply: (*Core).followReadIndex,
 		wire.MsgTimeoutNow:     (*Core).followTimeoutNow,
+		wire.MsgSnapshot:       (*Core).followSnapshot,
 	},
 	PreCandidate: {
 		wire.MsgPreVoteReply: (*Core).countVote,
 		wire.MsgVote:         (*Core).giveVote,
 		wire.MsgAppend:       (*Core).yieldAppend,
 		wire.MsgHeartbeat:    (*Core).yieldHeartbeat,
+		wire.MsgSnapshot:     (*Core).yieldSnapshot,
 		wire.MsgReadIndex:    (*Core).refuseReadIndex,
 	},
 	Candidate: {
@@ -31,6 +33,7 @@ var handlers = [...][wire.MsgGroupRefused + 1]handler{
 		wire.MsgVoteReply: (*Core).countVote,
 		wire.MsgAppend:    (*Core).yieldAppend,
 		wire.MsgHeartbeat: (*Core).yieldHeartbeat,
+		wire.MsgSnapshot:  (*Core).yieldSnapshot,
 		wire.MsgReadIndex: (*Core).refuseReadIndex,
 	},
 	Leader: {
@@ -40,6 +43,7 @@ var handlers = [...][wire.MsgGroupRefused + 1]handler{
 		wire.MsgHeartbeat:      (*Core).meetRival,
 		wire.MsgHeartbeatReply: (*Core).leadHeartbeatReply,
 		wire.MsgReadIndex:      (*Core).leadReadIndex,
+		wire.MsgSnapshot:       (*Core).meetRival,
 	},
 }
 
@@ -98,6 +102,8 @@ func (c *Core) admit(m *wire.Message) error {
 		return refuse(m, ErrMalformed, "entries outside an append")
 	case m.Type == wire.MsgAppend && (m.LogTerm > m.Term || (m.Index == 0) != (m.LogTerm == 0)):
 		return refuse(m, ErrMalformed, "previous entry impossible")
+	case m.Type == wire.MsgSnapshot && (m.Index == 0 || m.LogTerm == 0 || m.LogTerm > m.Term):
+		return refuse(m, ErrMalformed, "snapshot impossible")
 	}
 	prev, term := m.Index, m.LogTerm
 	for i := range m.Entries {
@@ -113,7 +119,7 @@ func (c *Core) admit(m *wire.Message) error {
 // stepHigher deals with a message of a higher term (P16).
 func (c *Core) stepHigher(m wire.Message) error {
 	switch m.Type {
-	case wire.MsgAppend, wire.MsgHeartbeat:
+	case wire.MsgAppend, wire.MsgHeartbeat, wire.MsgSnapshot:
 		c.become(m.Term, m.From)
 		return handlers[Follower][m.Type](c, m)
 	case wire.MsgVote:
@@ -140,7 +146,7 @@ func (c *Core) stepHigher(m wire.Message) error {
 func (c *Core) stepLower(m wire.Message) error {
 	assert.That(m.Term < c.term, "I16: not a lower term")
 	switch m.Type {
-	case wire.MsgAppend, wire.MsgHeartbeat, wire.MsgVote:
+	case wire.MsgAppend, wire.MsgHeartbeat, wire.MsgSnapshot, wire.MsgVote:
 		notice := to(m.From, wire.MsgHeartbeatReply)
 		notice.Index = c.commit
 		c.send(notice)

@@ -31,6 +31,10 @@ type Follower struct {
 
 	// waiting is set in state Probe while the answer to a probe is awaited, again once one was given up.
 	waiting, again bool
+	// sending is the index of the snapshot under way in state Snapshot, 0 for none; silent counts ticks since anything was
+	// told of it.
+	sending wire.Index
+	silent  int
 	// moved is set when match rose since the last heartbeat reply.
 	moved bool
 	// quiet counts ticks since the follower was last heard.
@@ -80,8 +84,19 @@ func (f *Follower) Told() wire.Index { return f.told }
 // Round returns the highest read round it has answered.
 func (f *Follower) Round() uint64 { return f.round }
 
+// Sending returns the index of the snapshot under way to it, 0 for none.
+func (f *Follower) Sending() wire.Index { return f.sending }
+
+// Silent returns how many ticks ago something was told of that snapshot.
+func (f *Follower) Silent() int { return f.silent }
+
 // Tick counts one tick of silence.
-func (f *Follower) Tick() { f.quiet++ }
+func (f *Follower) Tick() {
+	f.quiet++
+	if f.sending != 0 {
+		f.silent++
+	}
+}
 
 // Heard says that something came from it in this term.
 func (f *Follower) Heard() { f.quiet = 0 }
@@ -175,6 +190,18 @@ func (f *Follower) Lost() {
 // NeedsSnapshot says that what the follower needs is compacted away.
 func (f *Follower) NeedsSnapshot() { f.become(Snapshot) }
 
+// SendsSnapshot says that a snapshot up to i is under way to it.
+func (f *Follower) SendsSnapshot(i wire.Index) {
+	assert.That(f.state == Snapshot && f.sending == 0 && i > 0, "I10: two snapshots under way, or one that nobody needs")
+	f.sending, f.silent = i, 0
+}
+
+// SnapshotMoves says that the snapshot under way gets on.
+func (f *Follower) SnapshotMoves() { f.silent = 0 }
+
+// SnapshotEnds says that no snapshot is under way any more.
+func (f *Follower) SnapshotEnds() { f.sending, f.silent = 0, 0 }
+
 // Restored says that the follower's log now begins at index i+1 with the leader's state at i in front of it.
 func (f *Follower) Restored(i wire.Index) {
 	f.become(Probe)
@@ -193,5 +220,6 @@ func (f *Follower) Alive() (stalled bool) {
 
 func (f *Follower) become(s State) {
 	f.state, f.waiting, f.again, f.moved = s, false, false, false
+	f.sending, f.silent = 0, 0
 	f.window.reset()
 }

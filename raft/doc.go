@@ -45,6 +45,9 @@
 //	read.go         read indexes
 //	change.go       changes of the membership
 //	transfer.go     leadership transfer
+//	snapshot.go     followers that need a snapshot, and how it gets there
+//	install.go      a snapshot that is taken in
+//	compact.go      what a snapshot says, and letting go of the log
 //	log.go          the log: the tail in memory over the durable log
 //	persistence.go  tokens, and what waits for the disk
 //	apply.go        committed entries on their way to the state machine
@@ -62,7 +65,7 @@
 //	I5   The commit index never falls and never passes the end of the log.
 //	I6   A committed entry is never taken out of a log*; no log is truncated at or below its commit index.
 //	I7   applied <= handed <= min(commit, durable), and anchor <= durable <= given <= last; entries are handed out in
-//	     order, each once.
+//	     order, each once. (After a snapshot durable is behind until the move is on disk.)
 //	I8   An acknowledgement says nothing of entries that are not durable and equal to the leader's.
 //	I9   A leader commits what a majority of voters holds on disk, itself counted like any other, and
 //	     only when the last of it is of its own term.
@@ -76,4 +79,6 @@
 //	I15  Tokens rise; nothing is durable that was not handed out.
 //	I16  A term never falls; within a term a vote is given once.
 //	I17  No message goes to its sender or to nobody.
+//	I18  A snapshot's state and membership are those of its index*. While one is being installed nothing is handed out
+//	     and nobody campaigns; then log, commit index, applied index and membership move to it, forward only.
 package raft

@@ -49,10 +49,13 @@ var storeys = map[string]int{
 	"client":         6,
 	"server/metrics": 6,
 
-	"server": 7,
+	"raft/rafttest/hostsim/check": 7,
+	"server":                      7,
+
+	"raft/rafttest/hostsim": 8,
 
 	"cmd/flotilla":          8,
-	"raft/rafttest/cmd/sim": 8,
+	"raft/rafttest/cmd/sim": 9,
 	"integration":           9,
 }
 

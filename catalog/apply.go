@@ -24,35 +24,45 @@ type Command struct {
 // One command that cannot be understood fails the whole call with a *CommandError, and nothing of it is applied
 // (F17). After ErrFenced the outcome is unknown.
 func (c *Catalog) Apply(through wire.Index, cmds []Command) ([][]byte, error) {
-	results := make([][]byte, len(cmds))
-	err := c.change("apply metadata", func(s Snapshot) (Snapshot, error) {
+	var results [][]byte
+	err := c.change("apply metadata", func(s Snapshot) (next Snapshot, err error) {
 		if !s.Born {
 			return s, ErrUnborn
 		}
-		applied := s.Applied
-		if through <= applied {
-			return s, errUnchanged
+		next, results, err = s.After(through, cmds)
+		if err == nil && next.Applied == s.Applied {
+			err = errUnchanged
 		}
-		last := wire.Index(0)
-		for i, cmd := range cmds {
-			assert.That(last <= cmd.Index && cmd.Index <= through, "catalog: command at %d after %d, through %d", cmd.Index, last, through)
-			last = cmd.Index
-			if cmd.Index <= applied {
-				continue
-			}
-			change, err := ParseChange(cmd.Data)
-			if err != nil {
-				return s, &CommandError{Index: cmd.Index, Cause: err}
-			}
-			results[i] = change.apply(&s, cmd.Term).Append(nil)
-		}
-		s.Applied = through
-		return s, nil
+		return next, err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return results, nil
+}
+
+// After returns what Apply makes of s, and the results; s stays as it is. It is the state machine of group 0 without
+// the file.
+func (s *Snapshot) After(through wire.Index, cmds []Command) (Snapshot, [][]byte, error) {
+	next, results := *s, make([][]byte, len(cmds))
+	if through <= s.Applied {
+		return next, results, nil
+	}
+	last := wire.Index(0)
+	for i, cmd := range cmds {
+		assert.That(last <= cmd.Index && cmd.Index <= through, "catalog: command at %d after %d, through %d", cmd.Index, last, through)
+		last = cmd.Index
+		if cmd.Index <= s.Applied {
+			continue
+		}
+		change, err := ParseChange(cmd.Data)
+		if err != nil {
+			return *s, nil, &CommandError{Index: cmd.Index, Cause: err}
+		}
+		results[i] = change.apply(&next, cmd.Term).Append(nil)
+	}
+	next.Applied = through
+	return next, results, nil
 }
 
 // apply counts a term once, and only in an entry of that term: a bump that was held up and reached the

@@ -1,6 +1,8 @@
 package multiraft
 
 import (
+	"slices"
+
 	"flotilla/raft/wire"
 )
 
@@ -114,18 +116,23 @@ func (c *Call) hop(to wire.NodeID, req forwardRequest) {
 		return
 	}
 	c.local = nil
-	under := true
+	c.s.hops = append(c.s.hops, c)
+	landed := func() bool {
+		at := slices.Index(c.s.hops, c)
+		if at < 0 {
+			return false
+		}
+		c.s.hops = slices.Delete(c.s.hops, at, at+1)
+		e.bytes.Add(-req.cost())
+		return true
+	}
 	cancel := c.s.forward(to, req.append(make([]byte, 0, len(req.data)+16)), func(reply []byte, err error) {
-		if under {
-			under = false
-			e.bytes.Add(-req.cost())
+		if landed() {
 			c.finish(e.endForward(req.group, reply, err))
 		}
 	})
 	c.cancel = func() {
-		if under {
-			under = false
-			e.bytes.Add(-req.cost())
+		if landed() {
 			cancel()
 		}
 	}

@@ -4,8 +4,8 @@ import "flotilla/raft/wire"
 
 // Stepper drives an engine that was never started: nothing runs by itself, nothing waits, and the same steps in the
 // same order do the same. It is what simulators of whole hosts stand on. One goroutine calls everything, of the
-// engine too; there AddGroup, HandleMessages, HandlePeer, Watch, Status and Kill work as ever, while whatever waits
-// (Propose, Query, Close...) has its counterpart here. What calls the log writer's and the appliers' goroutines make
+// engine too; there AddGroup, HandleMessages, HandlePeer, Watch and Status work as ever, while whatever waits
+// (Propose, Query, Close, Kill...) has its counterpart here. What calls the log writer's and the appliers' goroutines make
 // in a started engine are the steps Commit and Apply.
 //
 //	s, err := multiraft.NewStepper(cfg, forward)
@@ -17,6 +17,7 @@ type Stepper struct {
 	applier applier
 	again   []bool // by worker: wants another turn at once
 	writing bool
+	hops    []*Call // that wait for other nodes, in the order they were made
 }
 
 // Work is a set of steps.
@@ -110,6 +111,14 @@ func (s *Stepper) Writing() []wire.LogUpdate {
 
 // Apply runs the machine of the next group that has something for it; false when there is none.
 func (s *Stepper) Apply() bool { return s.e.appliers.runNext(&s.applier, returnWhenIdle) }
+
+// Kill is Engine.Kill, and answers those too who wait for another node.
+func (s *Stepper) Kill() {
+	s.e.Kill()
+	for len(s.hops) > 0 {
+		s.hops[0].Leave(errStopped)
+	}
+}
 
 // Drain begins what Close does first: leaderships are handed over. Kill ends it, best once Drained.
 func (s *Stepper) Drain() {

@@ -210,8 +210,14 @@ func TestStepperEnds(t *testing.T) {
 	if !heir.s.BeginCommit() || len(heir.s.Writing()) != 1 {
 		t.Errorf("under way to the disk: %v", heir.s.Writing())
 	}
-	heir.s.Engine().Kill()
-	if want := []wire.Code{0, wire.CodeUnknownOutcome}; !slices.Equal(codes, want) {
+	heir.s.Kill()
+	other := c.nodes[1] // whose request has left for the heir
+	if other == heir {
+		other = c.nodes[2]
+	}
+	other.s.Propose(1, []byte("c"), func(_ Result, err error) { codes = append(codes, wire.CodeOf(err)) })
+	other.s.Kill()
+	if want := []wire.Code{0, wire.CodeUnknownOutcome, wire.CodeUnknownOutcome}; !slices.Equal(codes, want) {
 		t.Errorf("got %v, want %v", codes, want)
 	}
 }

@@ -11,8 +11,8 @@
 // Everything that happens is an Event. A Model keeps what the events say of each replica; a Checker per
 // invariant looks at the model after every event and names what is broken. Checkers run under both drivers.
 //
-//	go run ./raft/rafttest/cmd/sim -seeds 1000     # look for a failing seed
-//	go run ./raft/rafttest/cmd/sim -seed 17 -v     # replay one, with its trace
+//	go run ./raft/rafttest/cmd/sim -cores -seeds 1000  # look for a failing seed
+//	go run ./raft/rafttest/cmd/sim -cores -seed 17 -v  # replay one, with its trace
 //
 // Nothing here is safe for concurrent use, and nothing reads a clock or a source of randomness of its own.
 package rafttest

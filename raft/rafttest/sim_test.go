@@ -20,7 +20,7 @@ func TestSmoke(t *testing.T) {
 	for seed := uint64(1); seed <= seeds; seed++ {
 		r := Simulate(seed)
 		if r.Err != nil {
-			t.Fatalf("seed %d: %v\nreplay: go run ./raft/rafttest/cmd/sim -seed %d -v", seed, r.Err, seed)
+			t.Fatalf("seed %d: %v\nreplay: go run ./raft/rafttest/cmd/sim -cores -seed %d -v", seed, r.Err, seed)
 		}
 		sum = sum.Plus(r.Stats)
 	}

@@ -1,76 +1,95 @@
-// Command sim runs the simulator of cores: many seeds until one fails, or one seed with its trace.
+// Command sim runs the simulators: many seeds until one fails, or one seed with its trace. It simulates clusters of whole
+// hosts, with -cores groups of bare cores.
 //
-//	go run ./raft/rafttest/cmd/sim -seeds 1000        # seeds 1 to 1000, stops at the first failure
-//	go run ./raft/rafttest/cmd/sim -seed 17 -v        # replays one seed, every event in a line
+//	go run ./raft/rafttest/cmd/sim -seeds 1000              # seeds 1 to 1000, stops at the first failure
+//	go run ./raft/rafttest/cmd/sim -seed 17 -v              # replays one seed, every event in a line
+//	go run ./raft/rafttest/cmd/sim -seeds 500 -replay-check 20 # and 20 of them once more in another process
 package main
 
 import (
 	"bufio"
 	"flag"
 	"fmt"
-	"io"
 	"os"
+	"runtime/debug"
 	"time"
-
-	"flotilla/raft/rafttest"
 )
 
+// options are the flags.
+type options struct {
+	first, seeds, seed uint64
+	parallel           int
+	minutes            float64
+	recheck            uint64
+	verbose, hash      bool
+	cores              bool
+}
+
 func main() {
-	seed := flag.Uint64("seed", 0, "replay this seed")
-	seeds := flag.Uint64("seeds", 1000, "how many seeds to run")
-	from := flag.Uint64("from", 1, "the first seed")
-	verbose := flag.Bool("v", false, "with -seed: print every event")
+	debug.SetGCPercent(400) // runs are short-lived and their garbage is small
+	var o options
+	flag.Uint64Var(&o.seeds, "seeds", 1000, "how many seeds to run")
+	flag.Uint64Var(&o.first, "first", 1, "the first seed")
+	flag.Uint64Var(&o.seed, "seed", 0, "run this seed alone")
+	flag.BoolVar(&o.verbose, "v", false, "with -seed: print every event")
+	flag.BoolVar(&o.hash, "hash", false, "print the trace hash of each seed")
+	flag.IntVar(&o.parallel, "parallel", 1, "seeds to run at the same time, one goroutine each")
+	flag.Float64Var(&o.minutes, "minutes", 0, "begin no further seed after so many minutes; 0 for no limit")
+	flag.Uint64Var(&o.recheck, "replay-check", 0, "run so many of the seeds again in another process and compare the hashes")
+	flag.BoolVar(&o.cores, "cores", false, "simulate groups of bare cores instead of whole hosts")
 	flag.Parse()
-	out := bufio.NewWriterSize(os.Stdout, 1<<16)
-	var ok bool
-	if *seed != 0 {
-		ok = replay(out, *seed, *verbose)
-	} else {
-		ok = search(out, *from, *seeds)
+	if flag.NArg() > 0 || o.parallel < 1 || o.seeds < 1 {
+		flag.Usage()
+		os.Exit(2)
 	}
+	out := bufio.NewWriterSize(os.Stdout, 1<<16)
+	ok := o.run(out)
 	if err := out.Flush(); err != nil || !ok {
 		os.Exit(1)
 	}
 }
 
-// replay runs one seed.
-func replay(out *bufio.Writer, seed uint64, verbose bool) bool {
-	plan := rafttest.Draw(seed)
-	fmt.Fprintln(out, plan.String())
-	var observers []func(*rafttest.Event)
-	if verbose {
-		observers = append(observers, func(e *rafttest.Event) { fmt.Fprintf(out, "%9s  %s\n", e.At, e) })
+func (o *options) run(out *bufio.Writer) bool {
+	lab := hosts
+	if o.cores {
+		lab = cores
 	}
-	result := rafttest.Run(plan, observers...)
-	fmt.Fprintf(out, "%s\ntrace hash %016x\n", result.Stats, result.Hash)
-	return verdict(out, result)
-}
-
-// search runs seeds until one fails and shows how it gets on.
-func search(out *bufio.Writer, from, n uint64) bool {
-	began, shown := time.Now(), time.Now()
-	var sum rafttest.Stats
-	for seed := from; seed < from+n; seed++ {
-		result := rafttest.Simulate(seed)
-		sum = sum.Plus(result.Stats)
-		if time.Since(shown) > 2*time.Second || result.Err != nil || seed == from+n-1 {
-			shown = time.Now()
-			hours := float64(sum.Simulated) / 3_600_000
-			fmt.Fprintf(out, "%d of %d seeds, %.1f simulated hours, %.1f hours a minute\n", seed-from+1, n, hours, hours/time.Since(began).Minutes())
-			_ = out.Flush()
-		}
-		if result.Err != nil {
-			return verdict(out, result)
-		}
+	if o.seed != 0 {
+		return o.replay(out, lab)
 	}
-	fmt.Fprintln(out, sum)
+	found := o.search(out, lab)
+	if found.failed != nil {
+		return verdict(out, lab, *found.failed)
+	}
+	fmt.Fprintf(out, "%s\n", found.sum)
+	if o.recheck > 0 {
+		return o.replayCheck(out, found)
+	}
 	return true
 }
 
-func verdict(out io.Writer, result rafttest.Result) bool {
-	if result.Err == nil {
+// replay runs one seed.
+func (o *options) replay(out *bufio.Writer, lab laboratory) bool {
+	if o.hash && !o.verbose {
+		r := lab.run(o.seed, nil)
+		fmt.Fprintf(out, "hash %d %016x\n", r.seed, r.hash)
+		return r.err == nil
+	}
+	fmt.Fprintln(out, lab.plan(o.seed))
+	var lines func(at time.Duration, line string)
+	if o.verbose {
+		lines = func(at time.Duration, line string) { fmt.Fprintf(out, "%14v  %s\n", at, line) }
+	}
+	r := lab.run(o.seed, lines)
+	fmt.Fprintf(out, "%s\nhash %d %016x\n", r.stats, r.seed, r.hash)
+	return verdict(out, lab, r)
+}
+
+// verdict tells what failed and how to see it again.
+func verdict(out *bufio.Writer, lab laboratory, r result) bool {
+	if r.err == nil {
 		return true
 	}
-	fmt.Fprintf(out, "FAIL seed %d: %v\nreplay: go run ./raft/rafttest/cmd/sim -seed %d -v\n", result.Seed, result.Err, result.Seed)
+	fmt.Fprintf(out, "FAIL seed %d: %v\nreplay: go run ./raft/rafttest/cmd/sim %s-seed %d -v\n", r.seed, r.err, lab.flags, r.seed)
 	return false
 }

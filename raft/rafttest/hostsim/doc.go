@@ -1,0 +1,14 @@
+// Package hostsim simulates clusters of whole hosts in one goroutine: the engine with its workers, log writer, appliers,
+// forwarding and latch (multiraft.Stepper), the fence as the transport keeps it, group 0's state machine without its file,
+// kv machines with sessions, and clients; over a network, disks and clocks that live in memory and break on demand.
+//
+// One seed draws everything: the size of the cluster, which faults there are and how often (swarm testing), the load with
+// its busy and quiet times, and the schedule. The same seed on the same code gives the same run, event by event, in any
+// process: a run's Hash is over all of them. At the end faults stop, and the cluster must heal: one leader a group, the
+// same state everywhere, writes that succeed, everybody answered.
+//
+// What the invariants are says package check; Sim only tells its checkers what happens. The first broken one ends a run.
+//
+//	go run ./raft/rafttest/cmd/sim -seeds 1000     # look for a failing seed
+//	go run ./raft/rafttest/cmd/sim -seed 17 -v     # replay one, with its trace
+package hostsim

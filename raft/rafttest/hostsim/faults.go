@@ -1,0 +1,257 @@
+package hostsim
+
+import (
+	"slices"
+	"time"
+
+	"flotilla/raft"
+	"flotilla/raft/logstore/logstoretest"
+	"flotilla/raft/multiraft"
+	"flotilla/raft/wire"
+)
+
+// disturbance is a kind of fault that recurs.
+type disturbance uint32
+
+const (
+	disturbCrash disturbance = iota
+	disturbStop
+	disturbPause
+	disturbCut
+	disturbDisk
+	disturbTransfer
+)
+
+// What a value says beside a task's kind.
+const (
+	thinkAgain    = 1 // taskThink: try the operation under way once more
+	restartFailed = 1 // taskStart: of a process that runs and is of no use
+)
+
+// disturbances are the mean intervals by kind.
+func (s *Sim) disturbances() []time.Duration {
+	p := &s.plan
+	return []time.Duration{p.CrashEvery, p.StopEvery, p.PauseEvery, p.CutEvery, p.DiskEvery, p.TransferEvery}
+}
+
+// repeat writes the next of a recurring kind down, at a random distance with the given mean.
+func (s *Sim) repeat(kind disturbance, mean time.Duration) {
+	if mean > 0 && !s.heal.begun {
+		s.after(between(s.rng, 0, 2*mean), &task{kind: taskDisturb, value: uint32(kind)})
+	}
+}
+
+// doFault does what begins or ends a fault.
+func (s *Sim) doFault(t *task) {
+	switch t.kind {
+	case taskDisturb:
+		if !s.heal.begun {
+			s.disturb(disturbance(t.value))
+			s.repeat(disturbance(t.value), s.disturbances()[t.value])
+		}
+	case taskStart:
+		if t.value == restartFailed && t.host.up {
+			s.crash(t.host)
+		}
+		if !t.host.up {
+			s.start(t.host)
+		}
+	case taskDrained:
+		s.stopped(t.host)
+	case taskResume:
+		s.tell("node %d goes on", t.host.id)
+		s.reviewLinks(t.host)
+	case taskMend:
+		s.mend()
+	case taskSpace:
+		s.tell("node %d has space again", t.host.id)
+		t.host.disk.full = false
+	}
+}
+
+func (s *Sim) disturb(kind disturbance) {
+	switch kind {
+	case disturbCrash:
+		s.crashSome()
+	case disturbStop:
+		s.stop(s.someone())
+	case disturbPause:
+		s.pause(s.someone())
+	case disturbCut:
+		s.cut()
+	case disturbDisk:
+		s.hurtDisk(s.someone())
+	case disturbTransfer:
+		s.transfer(s.someone())
+	}
+}
+
+// someone draws a host; every other time one that leads a group.
+func (s *Sim) someone() *host {
+	if chance(s.rng, 500) {
+		g := wire.GroupID(s.rng.IntN(s.plan.Groups + 1))
+		for _, h := range s.hosts {
+			if h.up {
+				if st, here := h.engine().GroupStatus(g); here && st.Role == raft.Leader {
+					return h
+				}
+			}
+		}
+	}
+	return s.hosts[s.rng.IntN(len(s.hosts))]
+}
+
+// crashSome crashes one node, now and then all of them at once.
+func (s *Sim) crashSome() {
+	victims := []*host{s.someone()}
+	if chance(s.rng, 80) {
+		victims = s.hosts
+	}
+	for _, h := range victims {
+		if h.up {
+			s.stats.Crashes++
+			s.crash(h)
+			s.after(between(s.rng, time.Millisecond, s.plan.DownMax), &task{kind: taskStart, host: h, life: h.life})
+		}
+	}
+}
+
+// pause stops a process without telling it, as SIGSTOP does.
+func (s *Sim) pause(h *host) {
+	if !h.up || h.paused() {
+		return
+	}
+	d := between(s.rng, time.Millisecond, s.plan.PauseMax)
+	s.stats.Pauses++
+	s.tell("node %d stands still for %v", h.id, d)
+	h.pausedTo = s.now + d
+	s.after(d, &task{kind: taskResume, host: h, life: h.life})
+	s.reviewLinks(h)
+}
+
+// cut draws a partition, unless there is one.
+func (s *Sim) cut() {
+	if s.isCut() {
+		return
+	}
+	s.stats.Cuts++
+	one := s.someone()
+	hosts := slices.Clone(s.hosts)
+	rest := slices.DeleteFunc(slices.Clone(s.hosts), func(h *host) bool { return h == one })
+	length := between(s.rng, 10*time.Millisecond, s.plan.CutMax)
+	switch s.rng.IntN(6) {
+	case 0: // one node alone
+		s.sever([]*host{one}, rest, true, true)
+	case 1: // two camps
+		s.rng.Shuffle(len(hosts), func(i, j int) { hosts[i], hosts[j] = hosts[j], hosts[i] })
+		k := s.rng.IntN(len(hosts))
+		s.sever(hosts[:k], hosts[k:], true, true)
+	case 2: // one node is heard and hears nothing, or the other way round
+		out := chance(s.rng, 500)
+		s.sever([]*host{one}, rest, out, !out)
+	case 3: // two camps with one node in both
+		s.sever(rest[:len(rest)/2], rest[len(rest)/2:], true, true)
+	case 4: // any links
+		for _, l := range s.links {
+			if l != nil && chance(s.rng, 400) {
+				s.sever([]*host{l.a}, []*host{l.b}, chance(s.rng, 700), chance(s.rng, 700))
+			}
+		}
+	case 5: // one node flaps
+		s.sever([]*host{one}, rest, true, true)
+		length = between(s.rng, 10*time.Millisecond, s.plan.Election/2)
+		for range s.rng.IntN(8) {
+			s.after(between(s.rng, 0, 8*s.plan.Election), &task{kind: taskDisturb, value: uint32(disturbCut)})
+		}
+	}
+	s.after(length, &task{kind: taskMend})
+}
+
+func (s *Sim) isCut() bool {
+	return slices.ContainsFunc(s.links, func(l *link) bool { return l != nil && (l.cut[0] || l.cut[1]) })
+}
+
+// sever cuts the links from as to bs, and those back.
+func (s *Sim) sever(as, bs []*host, there, back bool) {
+	for _, a := range as {
+		for _, b := range bs {
+			l := s.link(a.id, b.id)
+			side := l.side(a)
+			l.cut[side] = l.cut[side] || there
+			l.cut[1-side] = l.cut[1-side] || back
+			s.review(l)
+		}
+	}
+	s.tell("cut: %v to %v %t, back %t", ids(as), ids(bs), there, back)
+}
+
+func ids(hosts []*host) (out []wire.NodeID) {
+	for _, h := range hosts {
+		out = append(out, h.id)
+	}
+	return out
+}
+
+// mend makes all links whole.
+func (s *Sim) mend() {
+	s.tell("all links are whole")
+	for _, l := range s.links {
+		if l != nil && (l.cut[0] || l.cut[1]) {
+			l.cut = [2]bool{}
+			s.review(l)
+		}
+	}
+}
+
+// hurtDisk draws what a disk suffers from.
+func (s *Sim) hurtDisk(h *host) {
+	if !h.up || h.failed || h.disk.full {
+		return
+	}
+	s.stats.DiskFaults++
+	switch s.rng.IntN(3) {
+	case 0:
+		fate := logstoretest.Lost
+		if chance(s.rng, 500) {
+			fate = logstoretest.Kept
+		}
+		s.tell("node %d: the next commit fails, fate %d", h.id, fate)
+		h.disk.failing = true
+		h.disk.FailNext(errIO, fate)
+	case 1:
+		h.disk.full, h.disk.tight = true, chance(s.rng, 300)
+		d := between(s.rng, time.Millisecond, 30*time.Second)
+		s.tell("node %d: the disk is full for %v, tight %t", h.id, d, h.disk.tight)
+		s.after(d, &task{kind: taskSpace, host: h, life: h.life})
+	case 2:
+		h.hung = between(s.rng, s.plan.Election/2, 10*s.plan.Election)
+		s.tell("node %d: the next commit takes %v", h.id, h.hung)
+	}
+}
+
+// expectsEIO reports whether the disk was told to fail.
+func (h *host) expectsEIO() bool { return h.disk.failing }
+
+// transfer asks a host to hand a group's leadership over.
+func (s *Sim) transfer(h *host) {
+	if !h.up || h.paused() {
+		return
+	}
+	g := wire.GroupID(s.rng.IntN(s.plan.Groups + 1))
+	members := s.plan.members(g)
+	to := members[s.rng.IntN(len(members))]
+	if h.watchers[g] == nil {
+		return
+	}
+	s.stats.Transfers++
+	s.tell("node %d is asked to have group %d led by node %d", h.id, g, to)
+	caller := s.checks.callers.Asked(func() string { return "transfer" })
+	var call *multiraft.Call
+	h.transfers = append(h.transfers, caller)
+	call = h.stepper.Transfer(g, to, func(err error) {
+		s.broken("callers", s.checks.callers.Answered(caller))
+		s.note("node %d answers the transfer of group %d to node %d: %v", h.id, g, to, err)
+	})
+	s.after(callTimeout, &task{kind: taskDo, host: h, life: h.life, do: func() { call.Leave(errDeadline) }})
+	s.pump(h)
+}

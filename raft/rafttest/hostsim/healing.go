@@ -1,0 +1,180 @@
+package hostsim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"flotilla/raft"
+	"flotilla/raft/multiraft"
+	"flotilla/raft/wire"
+)
+
+const (
+	// probeEvery is how often it is looked whether the cluster has healed.
+	probeEvery = 500 * time.Millisecond
+	// calmTimeouts is for how many election timeouts a healed cluster must keep its leaders and terms (D48).
+	calmTimeouts = 10
+	// healTimeouts is how many election timeouts healing may take, with healTime on top, once everybody goes on.
+	healTimeouts = 60
+	healTime     = time.Minute
+)
+
+// healing is the end of a run: no more faults, and the cluster must come to rest.
+type healing struct {
+	begun, done bool
+	limit       time.Duration
+	// calmSince is when the cluster had healed, calm its leaders and terms then.
+	calmSince time.Duration
+	calm      string
+}
+
+// beginHealing ends all faults. Pauses end by themselves, full disks too.
+func (s *Sim) beginHealing() {
+	s.tell("no more faults")
+	s.heal.begun = true
+	s.heal.limit = s.now + healTime + healTimeouts*s.plan.Election + s.plan.LateMax + s.plan.SlowSyncMax
+	s.mend()
+	for _, h := range s.hosts {
+		s.heal.limit = max(s.heal.limit, h.pausedTo+healTime+healTimeouts*s.plan.Election)
+		h.disk.full, h.hung = false, 0
+		if !h.up {
+			s.start(h)
+		}
+	}
+	for _, c := range s.clients {
+		if c.op == nil {
+			s.after(s.clientDelay(), &task{kind: taskThink, client: c})
+		}
+	}
+	s.after(probeEvery, &task{kind: taskProbe})
+}
+
+// probe looks whether the cluster has healed.
+func (s *Sim) probe() {
+	why := s.ailing()
+	switch {
+	case why == "":
+		s.end()
+		return
+	case s.now > s.heal.limit:
+		s.broken("liveness", fmt.Errorf("not healed: %s\n%s", why, s.report()))
+		return
+	}
+	s.note("probe: %s", why)
+	s.after(probeEvery, &task{kind: taskProbe})
+}
+
+// ailing returns what is still wrong, "" when nothing is.
+func (s *Sim) ailing() string {
+	var calm strings.Builder
+	for _, h := range s.hosts {
+		switch {
+		case !h.up || h.failed || h.stopping || h.paused():
+			return fmt.Sprintf("node %d does not run", h.id)
+		case !h.ready:
+			return fmt.Sprintf("node %d is not ready", h.id)
+		}
+	}
+	for g := range wire.GroupID(s.plan.Groups + 1) {
+		st, why := s.agreed(g)
+		if why != "" {
+			return why
+		}
+		fmt.Fprintf(&calm, "%d@%d ", st.Leader, st.Term)
+	}
+	for _, c := range s.clients {
+		if !c.final {
+			if c.op == nil {
+				s.think(c)
+			}
+			return fmt.Sprintf("client %d has not succeeded", c.id)
+		}
+	}
+	if why := s.differing(); why != "" {
+		return why
+	}
+	if s.heal.calmSince == 0 || s.heal.calm != calm.String() {
+		s.heal.calmSince, s.heal.calm = s.now, calm.String()
+	}
+	if s.now < s.heal.calmSince+calmTimeouts*s.plan.Election {
+		return "waiting for it to last"
+	}
+	return ""
+}
+
+// agreed returns what all members of group g say of it, or that they do not say the same.
+func (s *Sim) agreed(g wire.GroupID) (all multiraft.GroupStatus, why string) {
+	leaders := 0
+	for i, n := range s.plan.members(g) {
+		st, _ := s.hosts[n-1].engine().GroupStatus(g)
+		if st.Role == raft.Leader {
+			leaders++
+		}
+		switch {
+		case i == 0:
+			all = st
+		case st.Term != all.Term || st.Leader != all.Leader:
+			return all, fmt.Sprintf("group %d is led by %d in term %d and by %d in term %d", g, all.Leader, all.Term, st.Leader, st.Term)
+		case st.Commit != all.Commit || st.Applied != all.Applied:
+			return all, fmt.Sprintf("group %d is at %d, %d and at %d, %d", g, all.Commit, all.Applied, st.Commit, st.Applied)
+		}
+	}
+	if leaders != 1 || all.Commit != all.Applied {
+		return all, fmt.Sprintf("group %d has %d leaders, has committed %d and applied %d", g, leaders, all.Commit, all.Applied)
+	}
+	return all, ""
+}
+
+// differing compares the machines; it is called when all have applied the same.
+func (s *Sim) differing() string {
+	first := s.hosts[0]
+	meta, _ := first.engine().GroupStatus(wire.MetadataGroup)
+	for _, h := range s.hosts {
+		switch {
+		case h.catalog.Digest() != first.catalog.Digest():
+			s.broken("convergence", fmt.Errorf("nodes %d and %d differ in their metadata", h.id, first.id))
+		case h.catalog.EpochTerm != meta.Term || h.fence.Applied() != s.checks.epochs.Allocated():
+			return fmt.Sprintf("node %d has applied epoch %d of term %d, allocated is %d, the leader's term is %d", h.id, h.fence.Applied(),
+				h.catalog.EpochTerm, s.checks.epochs.Allocated(), meta.Term)
+		}
+		for g, m := range h.machines {
+			if m == nil {
+				continue
+			}
+			other := s.hosts[s.plan.members(wire.GroupID(g))[0]-1].machines[g]
+			if m.count != s.checks.machines.Count(wire.GroupID(g)) || m != other && s.heal.calmSince == 0 && m.kv.Hash() != other.kv.Hash() {
+				s.broken("convergence", fmt.Errorf("nodes %d and %d differ in group %d: %d and %d commands of %d", h.id, other.h.id, g, m.count, other.count,
+					s.checks.machines.Count(wire.GroupID(g))))
+			}
+		}
+	}
+	return ""
+}
+
+// end stops everybody, who then must have been answered.
+func (s *Sim) end() {
+	s.tell("healed")
+	s.heal.done = true
+	for _, h := range s.hosts {
+		h.stepper.Kill()
+	}
+	s.broken("callers", s.checks.callers.Over())
+}
+
+// report is the state of all nodes, for the report of a failure.
+func (s *Sim) report() string {
+	var b strings.Builder
+	for _, h := range s.hosts {
+		if !h.up {
+			fmt.Fprintf(&b, "node %d is down\n", h.id)
+			continue
+		}
+		fmt.Fprintf(&b, "node %d ready %t paused %t stopping %t failed %t epoch %+v\n", h.id, h.ready, h.paused(), h.stopping, h.failed, h.fence.Stamp())
+		for _, st := range h.engine().Status() {
+			_, last := h.disk.Bounds(st.ID)
+			fmt.Fprintf(&b, "  group %d %s term %d leader %d commit %d applied %d last %d\n", st.ID, st.Role, st.Term, st.Leader, st.Commit, st.Applied, last)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,332 @@
+package hostsim
+
+import (
+	"fmt"
+	"time"
+
+	"flotilla/catalog"
+	"flotilla/epoch"
+	"flotilla/kv"
+	"flotilla/raft/logstore/logstoretest"
+	"flotilla/raft/multiraft"
+	"flotilla/raft/wire"
+)
+
+// host is one node: what survives a crash, and a process while it runs.
+type host struct {
+	s    *Sim
+	id   wire.NodeID
+	tick time.Duration // of its clock
+
+	// The data directory.
+	disk    *disk
+	catalog catalog.Snapshot
+	// metaCount is the number of metadata commands in the catalog.
+	metaCount int
+
+	// The process. life counts starts; tasks of an earlier life are stale.
+	up       bool
+	life     int
+	stepper  *multiraft.Stepper
+	fence    *epoch.Holder
+	machines []*machine // by group, nil where there is none
+	watchers []*multiraft.Watcher
+	tries    []*try // that its engine works on
+	// transfers are the callers of what nobody waits for at a client.
+	transfers []*int
+	pausedTo  time.Duration
+	turning   bool // a turn is on the agenda
+	applying  bool
+	ready     bool
+	stopping  bool
+	failed    bool // its log is fenced
+	hung      time.Duration
+}
+
+func (h *host) engine() *multiraft.Engine { return h.stepper.Engine() }
+
+func (h *host) paused() bool { return h.pausedTo > h.s.now }
+
+// lying reports whether the disk forgets what it says it has.
+func (h *host) lying() bool {
+	return h.s.plan.sabotage == forgetfulDisk || h.s.plan.sabotage == earlyAck
+}
+
+// newHost makes a host with the data directory of a newborn cluster.
+func (s *Sim) newHost(id wire.NodeID) *host {
+	h := &host{s: s, id: id, tick: s.plan.Heartbeat}
+	if k := int64(s.plan.Skew); k > 0 {
+		h.tick += s.plan.Heartbeat * time.Duration(s.rng.Int64N(2*k+1)-k) / 100
+	}
+	m := logstoretest.NewMemory()
+	var birth []wire.LogUpdate
+	for g := range wire.GroupID(s.plan.Groups + 1) {
+		members := s.plan.members(g)
+		for _, n := range members {
+			if n == id {
+				birth = append(birth, wire.LogUpdate{Group: g, Create: true, Membership: wire.Membership{Voters: members}})
+			}
+		}
+	}
+	if err := m.Commit(birth); err != nil {
+		s.broken("disk", err)
+	}
+	h.disk = newDisk(h, m)
+	if h.lying() {
+		m.HoldSyncs()
+	}
+	h.catalog = s.birth(id)
+	return h
+}
+
+// birth is the catalog that a node is born with.
+func (s *Sim) birth(id wire.NodeID) catalog.Snapshot {
+	c := catalog.Snapshot{
+		Born: true, Identity: catalog.Identity{ClusterName: "simulated", NodeID: id, Generation: wire.Generation(id)},
+		Settings: catalog.Settings{Groups: uint64(s.plan.Groups), Replication: uint64(s.plan.Replicas)},
+		Topology: catalog.Topology{Version: 1}, Routing: catalog.Routing{Version: 1},
+	}
+	for n := range wire.NodeID(s.plan.Nodes) {
+		c.Topology.Nodes = append(c.Topology.Nodes, catalog.Node{
+			ID: n + 1, Addr: fmt.Sprintf("node%d", n+1), Generation: wire.Generation(n + 1), State: catalog.NodeActive,
+		})
+	}
+	for g := range wire.GroupID(s.plan.Groups + 1) {
+		c.Groups = append(c.Groups, catalog.Group{ID: g, Voters: s.plan.members(g)})
+	}
+	for i := range c.Routing.Shards {
+		c.Routing.Shards[i] = wire.GroupID(i%s.plan.Groups + 1)
+	}
+	return c
+}
+
+// start opens the node as flotilla.Open does: the fence from the catalog, another incarnation, every group that the log holds.
+func (s *Sim) start(h *host) {
+	h.life++
+	h.up, h.pausedTo, h.turning, h.applying, h.ready, h.stopping, h.failed = true, 0, false, false, false, false, false
+	h.tries = nil
+	h.catalog.Incarnation++
+	h.fence = epoch.NewHolder(h.catalog.Epoch)
+	port := &port{h: h, life: h.life}
+	stepper, err := multiraft.NewStepper(multiraft.Config{
+		Self: h.id, Workers: s.plan.Workers, ApplyWorkers: 1, Heartbeat: s.plan.Heartbeat, ElectionTimeout: s.plan.Election,
+		Seed: uint64(h.catalog.Incarnation)*0x9e3779b97f4a7c15 ^ s.plan.Seed ^ uint64(h.id)<<40,
+		Log:  h.disk, Transport: port, EpochBump: func(t wire.Term) []byte { return catalog.EpochBump{Term: t}.Append(nil) },
+		Events: func(e multiraft.Event) { s.event(h, e) }, Now: s.clock,
+	}, port.forward)
+	if err != nil {
+		s.broken("engine", err)
+		return
+	}
+	h.stepper = stepper
+	h.machines = make([]*machine, s.plan.Groups+1)
+	h.watchers = make([]*multiraft.Watcher, s.plan.Groups+1)
+	for _, st := range h.disk.Groups() {
+		cfg := multiraft.GroupConfig{ID: st.Group, Machine: &metadata{h}, Applied: h.catalog.Applied, Vet: vetMetadata}
+		if st.Group != wire.MetadataGroup {
+			h.machines[st.Group] = &machine{h: h, group: st.Group, kv: kv.New()}
+			cfg.Machine, cfg.Applied, cfg.Vet = h.machines[st.Group], 0, kv.Vet
+		}
+		err := h.engine().AddGroup(cfg)
+		if err == nil {
+			h.watchers[st.Group], err = h.engine().Watch(st.Group)
+		}
+		s.broken("engine", err)
+	}
+	s.stats.Restarts++
+	s.tell("node %d starts: incarnation %d, epoch %d, metadata applied to %d", h.id, h.catalog.Incarnation, h.catalog.Epoch, h.catalog.Applied)
+	s.after(between(s.rng, 0, h.tick), &task{kind: taskTick, host: h, life: h.life})
+	for _, o := range s.hosts {
+		if o == h {
+			continue
+		}
+		if l := s.link(h.id, o.id); l.up {
+			s.disconnect(l, wire.PeerDown) // that of the process before: its packets are answered with a reset
+		} else {
+			s.review(l)
+		}
+	}
+	s.pump(h)
+}
+
+func vetMetadata(command []byte) error {
+	_, err := catalog.ParseChange(command)
+	return err
+}
+
+// crash ends the process as kill -9 or a power cut does. What was on its way to the disk is there as a whole or not at all.
+func (s *Sim) crash(h *host) {
+	if !h.up {
+		return
+	}
+	kept := false
+	if batch := h.stepper.Writing(); batch != nil && s.plan.sabotage != earlyAck && chance(s.rng, 400) {
+		kept = h.disk.Commit(batch) == nil
+	}
+	s.tell("node %d crashes; commit under way kept %t", h.id, kept)
+	s.bury(h)
+}
+
+// bury takes everything of a process away.
+func (s *Sim) bury(h *host) {
+	for _, t := range h.tries {
+		t.call = nil
+		s.checks.callers.Died(t.caller)
+		s.after(s.clientDelay(), &task{kind: taskAnswer, try: t}) // the client sees the connection end
+	}
+	for _, caller := range h.transfers {
+		s.checks.callers.Died(caller)
+	}
+	h.up, h.stepper, h.machines, h.watchers, h.tries, h.transfers = false, nil, nil, nil, nil, nil
+	h.life++
+	h.hung = 0
+	h.disk = newDisk(h, h.disk.Crash())
+	if h.lying() {
+		h.disk.HoldSyncs()
+	}
+	for g := range wire.GroupID(s.plan.Groups + 1) {
+		if st, here := h.disk.State(g); here {
+			s.checks.durability.Synced(h.id, g, st.HardState, st.Last)
+		}
+	}
+	s.forgetForwards(h)
+	s.reviewLinks(h)
+}
+
+// stop closes a node with courtesy: leaderships are handed over, everybody is answered, peers hear goodbye.
+func (s *Sim) stop(h *host) {
+	if !h.up || h.stopping {
+		return
+	}
+	h.stopping = true
+	s.stats.Stops++
+	s.tell("node %d is stopped", h.id)
+	h.stepper.Drain()
+	s.after(2*s.plan.Election, &task{kind: taskDrained, host: h, life: h.life})
+	s.pump(h)
+}
+
+// stopped ends a drained node.
+func (s *Sim) stopped(h *host) {
+	s.tell("node %d has stopped, drained %t", h.id, h.stepper.Drained())
+	h.stepper.Kill()
+	for _, t := range h.tries {
+		s.broken("callers", fmt.Errorf("node %d has stopped and has not answered %s", h.id, t))
+	}
+	s.sayGoodbye(h)
+	s.crashQuietly(h)
+}
+
+// crashQuietly is what is left of a process that ended by itself: a commit under way was finished or never begun.
+func (s *Sim) crashQuietly(h *host) {
+	s.bury(h)
+	s.after(between(s.rng, time.Millisecond, s.plan.DownMax), &task{kind: taskStart, host: h, life: h.life})
+}
+
+// pump writes down what the engine of h has to do.
+func (s *Sim) pump(h *host) {
+	due := h.stepper.Due()
+	if due&multiraft.TurnDue != 0 && !h.turning {
+		h.turning = true
+		s.after(s.turnDelay(), &task{kind: taskTurn, host: h, life: h.life})
+	}
+	if due&multiraft.CommitDue != 0 && h.stepper.BeginCommit() {
+		if s.plan.sabotage == earlyAck {
+			h.stepper.EndCommit()
+		}
+		s.after(s.syncTime(h), &task{kind: taskSynced, host: h, life: h.life})
+	}
+	if due&multiraft.ApplyDue != 0 && !h.applying {
+		h.applying = true
+		s.after(between(s.rng, 0, s.plan.ApplyMax), &task{kind: taskApply, host: h, life: h.life})
+	}
+}
+
+func (s *Sim) turnDelay() time.Duration {
+	if chance(s.rng, s.rate(s.plan.Hiccup)) {
+		return between(s.rng, 0, s.plan.HiccupMax)
+	}
+	return between(s.rng, 0, s.plan.TurnMax)
+}
+
+// syncTime draws how long a disk commit takes.
+func (s *Sim) syncTime(h *host) time.Duration {
+	d := between(s.rng, s.plan.SyncMax/10, s.plan.SyncMax)
+	if chance(s.rng, s.rate(s.plan.SlowSync)) {
+		d = between(s.rng, 0, s.plan.SlowSyncMax)
+	}
+	if h.hung > 0 {
+		d, h.hung = h.hung, 0
+	}
+	return d
+}
+
+// turned, synced and appliedSome are the ends of what pump wrote down.
+func (s *Sim) turned(h *host) {
+	h.turning = false
+	s.stats.Turns++
+	h.stepper.Turn()
+	s.pump(h)
+}
+
+func (s *Sim) synced(h *host) {
+	if s.plan.sabotage == earlyAck {
+		h.disk.Sync()
+		h.disk.HoldSyncs()
+		for _, st := range h.disk.Groups() {
+			s.checks.durability.Synced(h.id, st.Group, st.HardState, st.Last)
+		}
+	}
+	h.stepper.EndCommit()
+	s.pump(h)
+}
+
+func (s *Sim) appliedSome(h *host) {
+	h.applying = false
+	h.stepper.Apply()
+	for g := range h.watchers {
+		s.watch(h, wire.GroupID(g), 0)
+	}
+	s.pump(h)
+}
+
+// event takes in what an engine tells.
+func (s *Sim) event(h *host, e multiraft.Event) {
+	switch e := e.(type) {
+	case multiraft.LeaderChanged:
+		s.tell("node %d: group %d is led by %d in term %d", h.id, e.Group, e.Leader, e.Term)
+		s.leaderChanged(h, &e)
+	case multiraft.NodeReady:
+		s.tell("node %d is ready in term %d", h.id, e.Term)
+		h.ready = true
+		term, _ := h.disk.Term(wire.MetadataGroup, h.watchers[wire.MetadataGroup].Applied())
+		s.broken("readiness", s.checks.readiness.Flipped(h.id, h.life, e.Term, term))
+	case multiraft.GroupQuarantined:
+		s.broken("quarantine", fmt.Errorf("node %d, group %d: %w", h.id, e.Group, e.Err))
+	case multiraft.ChangeRefused:
+		s.broken("membership", fmt.Errorf("node %d, group %d, change at %d: %w", h.id, e.Group, e.Index, e.Err))
+	case multiraft.LogFenced:
+		s.tell("node %d: log fenced: %v", h.id, e.Err)
+		if h.failed = true; !h.expectsEIO() {
+			s.broken("disk", fmt.Errorf("node %d: %w", h.id, e.Err))
+		}
+		s.after(between(s.rng, time.Millisecond, 5*time.Second), &task{kind: taskStart, host: h, life: h.life, value: restartFailed})
+	default:
+		s.tell("node %d: %T %+v", h.id, e, e)
+	}
+}
+
+func (s *Sim) leaderChanged(h *host, e *multiraft.LeaderChanged) {
+	if e.Leader == wire.NoNode {
+		return
+	}
+	known := s.checks.elections.Leader(e.Group, e.Term)
+	if s.broken("elections", s.checks.elections.Led(e.Group, e.Term, e.Leader)) || known != wire.NoNode || e.Leader != h.id {
+		return
+	}
+	s.stats.Elections++
+	s.broken("machines", s.checks.machines.Elected(h.id, e.Group, e.Term, func(i wire.Index) wire.Term {
+		term, _ := h.disk.Term(e.Group, i)
+		return term
+	}))
+}

@@ -1,0 +1,108 @@
+package hostsim
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestSmoke runs the first seeds. cmd/sim runs more.
+func TestSmoke(t *testing.T) {
+	seeds := uint64(12)
+	if testing.Short() {
+		seeds = 4
+	}
+	var sum Stats
+	for seed := uint64(1); seed <= seeds; seed++ {
+		r := Simulate(seed)
+		if r.Err != nil {
+			t.Fatalf("seed %d: %v\nreplay: go run ./raft/rafttest/cmd/sim -seed %d -v", seed, r.Err, seed)
+		}
+		sum = sum.Plus(r.Stats)
+	}
+	t.Log(sum)
+	// A smoke without fire proves nothing: the load must have been real.
+	n := int(seeds)
+	if sum.Elections < 10*n || sum.Applied < 500*n || sum.Crashes < n || sum.ReadsOK < 200*n || sum.Refused < 10*n || sum.Forwards < 100*n || sum.Unknown < 10*n {
+		t.Errorf("too little happened in %d seeds: %s", seeds, sum)
+	}
+}
+
+const replayedSeeds = 2
+
+func hashes() string {
+	var b strings.Builder
+	for seed := uint64(1); seed <= replayedSeeds; seed++ {
+		fmt.Fprintf(&b, "hash %d %016x\n", seed, Simulate(seed).Hash)
+	}
+	return b.String()
+}
+
+// TestReplay: the same seed gives the same run, event by event, in this process and in another one (N10).
+func TestReplay(t *testing.T) {
+	here := hashes()
+	if os.Getenv("HOSTSIM_HASHES") != "" {
+		fmt.Print(here)
+		return
+	}
+	if again := hashes(); again != here {
+		t.Errorf("in one process:\n%s\nand then:\n%s", here, again)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestReplay$", "-test.v")
+	cmd.Env = append(os.Environ(), "HOSTSIM_HASHES=1")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("run again in another process: %v\n%s", err, out)
+	}
+	if !strings.Contains(string(out), here) {
+		t.Errorf("here:\n%s\nin another process:\n%s", here, out)
+	}
+}
+
+// TestSabotageIsFound breaks the world below the engine, or the product beside it, one thing at a time; the checkers whose
+// matter it is must notice.
+func TestSabotageIsFound(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		sabotage sabotage
+		by       []string
+	}{
+		{"a disk that forgets", forgetfulDisk, []string{"durability", "machines", "elections", "disk"}},
+		{"a fence that admits stale frames", blindFence, []string{"fence"}},
+		{"an acknowledgement before it is durable", earlyAck, []string{"durability"}},
+		{"sessions that do not tell repetitions", noSessions, []string{"sessions"}},
+		{"stale reads served as linearizable", staleReads, []string{"registers"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for seed := uint64(1); seed <= 20; seed++ {
+				p := Draw(seed)
+				p.sabotage = c.sabotage
+				var v *Violation
+				if !errors.As(Run(p, nil).Err, &v) {
+					continue
+				}
+				if !slices.Contains(c.by, v.Checker) {
+					t.Errorf("seed %d: found by %v", seed, v)
+				}
+				return
+			}
+			t.Error("20 seeds have not noticed")
+		})
+	}
+}
+
+// TestLinesChangeNothing: whoever reads the lines changes nothing.
+func TestLinesChangeNothing(t *testing.T) {
+	p, lines := Draw(3), 0
+	p.Length /= 10
+	silent := Run(p, nil)
+	loud := Run(p, func(time.Duration, string) { lines++ })
+	if silent.Hash != loud.Hash || silent.Stats != loud.Stats || lines < 1000 {
+		t.Errorf("hash %016x in silence, %016x with %d lines", silent.Hash, loud.Hash, lines)
+	}
+}

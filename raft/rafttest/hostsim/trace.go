@@ -1,0 +1,117 @@
+package hostsim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"flotilla/raft/rafttest"
+	"flotilla/raft/wire"
+)
+
+// trace is the running hash over everything that happens (FNV-1a over 64-bit words), and the lines of it for whoever
+// wants to read them.
+type trace struct {
+	hash  uint64
+	lines func(at time.Duration, line string) // nil for nobody
+}
+
+func (t *trace) word(v uint64) {
+	x := (t.hash ^ v) * 1099511628211
+	t.hash = x ^ x>>29
+}
+
+func (t *trace) words(vs ...uint64) {
+	for _, v := range vs {
+		t.word(v)
+	}
+}
+
+func (t *trace) message(m *wire.Message) {
+	t.words(uint64(m.Type), uint64(m.Group), uint64(m.From)<<32|uint64(m.To), uint64(m.Term), uint64(m.LogTerm), uint64(m.Index),
+		uint64(m.Commit), uint64(m.Hint), uint64(m.HintTerm), m.Context, uint64(len(m.Entries)))
+	if m.Reject {
+		t.word(1)
+	}
+	for i := range m.Entries {
+		t.words(uint64(m.Entries[i].Index), uint64(m.Entries[i].Term), uint64(len(m.Entries[i].Data)))
+	}
+}
+
+// note tells one line to whoever reads. Its arguments are only looked at when somebody does.
+func (s *Sim) note(format string, args ...any) {
+	if s.trace.lines != nil {
+		s.trace.lines(s.now, fmt.Sprintf(format, args...))
+	}
+}
+
+// tell is note, and has the line hashed: for what is rare.
+func (s *Sim) tell(format string, args ...any) {
+	line := fmt.Sprintf(format, args...)
+	s.trace.word(uint64(len(line)))
+	for i := range len(line) {
+		s.trace.word(uint64(line[i]))
+	}
+	if s.trace.lines != nil {
+		s.trace.lines(s.now, line)
+	}
+}
+
+// String renders a frame for a line.
+func (f *frame) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v->%v epoch %d/%d", f.from, f.to, f.stamp.Observed, f.stamp.Applied)
+	switch f.kind {
+	case frameMessages:
+		for i := range f.msgs {
+			fmt.Fprintf(&b, "; g%d %s", f.msgs[i].Group, rafttest.FormatMessage(&f.msgs[i]))
+		}
+	case frameRefused:
+		fmt.Fprintf(&b, "; refuses a frame of epoch %d", f.refused.stamp.Observed)
+	case frameGoodbye:
+		b.WriteString("; goodbye")
+	default:
+		fmt.Fprintf(&b, "; %s %d", frameNames[f.kind], f.forward.id)
+		if f.err != nil {
+			fmt.Fprintf(&b, ": %v", f.err)
+		}
+	}
+	return b.String()
+}
+
+// Stats counts what happened in a run: a run in which little did proves little.
+type Stats struct {
+	Simulated                       time.Duration
+	Events, Frames, Lost, Refused   int
+	Turns, Commits, Elections       int
+	Crashes, Stops, Pauses, Cuts    int
+	DiskFaults, Restarts            int
+	Writes, Acknowledged, Unknown   int
+	Reads, ReadsOK, Stale           int
+	Forwards, Applied, Transfers    int
+	Epochs, Connections, Metadata   int
+	Conflicts, Repeated, Unanswered int
+}
+
+// Plus returns the sum of two counts.
+func (s Stats) Plus(t Stats) Stats {
+	return Stats{
+		s.Simulated + t.Simulated, s.Events + t.Events, s.Frames + t.Frames, s.Lost + t.Lost, s.Refused + t.Refused,
+		s.Turns + t.Turns, s.Commits + t.Commits, s.Elections + t.Elections,
+		s.Crashes + t.Crashes, s.Stops + t.Stops, s.Pauses + t.Pauses, s.Cuts + t.Cuts,
+		s.DiskFaults + t.DiskFaults, s.Restarts + t.Restarts, s.Writes + t.Writes, s.Acknowledged + t.Acknowledged, s.Unknown + t.Unknown,
+		s.Reads + t.Reads, s.ReadsOK + t.ReadsOK, s.Stale + t.Stale, s.Forwards + t.Forwards, s.Applied + t.Applied, s.Transfers + t.Transfers,
+		s.Epochs + t.Epochs, s.Connections + t.Connections, s.Metadata + t.Metadata, s.Conflicts + t.Conflicts, s.Repeated + t.Repeated,
+		s.Unanswered + t.Unanswered,
+	}
+}
+
+// String tells the counts in a few lines.
+func (s Stats) String() string {
+	return fmt.Sprintf("%v simulated; %d events, %d turns, %d commits; %d frames (%d lost, %d refused by the fence), %d connections, %d forwards\n"+
+		"%d elections, %d epochs, %d transfers; %d crashes, %d stops, %d pauses, %d cuts, %d disk faults, %d starts\n"+
+		"%d writes tried (%d acknowledged, %d unknown, %d repeated, %d conflicts), %d commands applied first; %d reads (%d answered, %d stale); %d metadata commands",
+		s.Simulated.Round(time.Second), s.Events, s.Turns, s.Commits, s.Frames, s.Lost, s.Refused, s.Connections, s.Forwards,
+		s.Elections, s.Epochs, s.Transfers, s.Crashes, s.Stops, s.Pauses, s.Cuts, s.DiskFaults, s.Restarts,
+		s.Writes, s.Acknowledged, s.Unknown, s.Repeated, s.Conflicts, s.Applied, s.Reads, s.ReadsOK, s.Stale, s.Metadata)
+}

@@ -39,6 +39,7 @@ const (
 	CodeStorage        = wire.CodeStorage
 	CodeBadRequest     = wire.CodeBadRequest
 	CodeTimeout        = wire.CodeTimeout
+	CodeConflict       = wire.CodeConflict
 )
 
 // CodeOf returns the Code of err's chain, or 0 when it holds no *Error.

@@ -54,7 +54,7 @@ func (c *Core) campaign(why reason) {
 	c.votes.tally.Grant(c.self)
 	m := c.voteRequest(wire.MsgPreVote)
 	m.Term = c.term + 1
-	for _, n := range c.membership.Voters {
+	for _, n := range c.membership.AllVoters() {
 		if n != c.self {
 			m.To = n
 			c.post(m, 0)
@@ -73,7 +73,7 @@ func (c *Core) stand(why reason) {
 	if why == byTransfer {
 		m.Context = byOrder
 	}
-	for _, n := range c.membership.Voters {
+	for _, n := range c.membership.AllVoters() {
 		if n != c.self {
 			m.To = n
 			c.send(m)
@@ -105,7 +105,7 @@ func (c *Core) decide() {
 	if c.votes.own != 0 {
 		return // our own vote is not on disk; nobody honest can have answered
 	}
-	switch c.votes.tally.Verdict(c.membership.Voters) {
+	switch c.votes.tally.Verdict(c.membership.Voters, c.membership.Outgoing) {
 	case quorum.Won:
 		switch {
 		case !c.electable(): // it was learned meanwhile that we should not stand

@@ -6,40 +6,69 @@ import (
 
 	"flotilla/internal/assert"
 	"flotilla/raft/membership"
+	"flotilla/raft/quorum"
 	"flotilla/raft/wire"
 )
 
-// Changes of the membership: one node at a time (thesis section 4.1), effective when applied. That this is safe
-// rests on three rules, of which no two would do:
+// Changes of the membership: one step at a time, effective when applied. A step moves one voter at most (thesis
+// section 4.1), or enters a joint configuration, or leaves it (thesis section 4.3); so the memberships of a group
+// are a chain in log order, in which every majority that decides by one meets every majority that decides by the
+// next: simple steps by arithmetic, joint ones because both halves have to agree. Three rules, of which no two
+// would do, keep whoever decides within one step of whoever decided before:
 //
-//   - a leader proposes none before the one before it has taken effect here, and none before an entry of its own term
-//     is committed (the flaw found in thesis section 4.1 after its publication; F13);
+//   - a leader proposes none before the one before it has taken effect here, and none before an entry of its own
+//     term is committed (the flaw found in thesis section 4.1 after its publication; F13). It leaves a joint
+//     configuration by such a step, too;
 //   - entries reach the disk together with the commit index of that moment (takeUpdate), so whoever holds a
-//     change knows that the one before it is committed;
+//     change knows that the one before it is committed, after a restart as well;
 //   - who knows of a committed change that has not taken effect here does not campaign (electable).
 //
 // So a candidate's membership is at most one step behind any that decides anything, and majorities one step
-// apart meet.
+// apart meet. Nothing in this asks what kind of steps they are; docs/adr/0004 has the argument in full.
 
-// ProposeChange appends ch to the leader's log and returns where. It takes effect on each node when that calls
-// ApplyChange. Refusals are those of Propose; CodeBadRequest for a change that is not legal, with the reason as
-// cause; CodeOverloaded for one that may be tried again later.
-func (c *Core) ProposeChange(ch wire.Change) (wire.Index, wire.Term, error) {
+// ProposeChange appends set to the leader's log and returns where. It takes effect on each node when that calls
+// ApplyChange: all of it at once, or by a joint configuration if it moves more than one voter. That is left by
+// another change, which the leader proposes by itself. Refusals are those of Propose; CodeBadRequest for a set
+// that is not legal, with the reason as cause; CodeConflict if the membership is not the one that the set was meant
+// for; CodeOverloaded for one that may be tried again later.
+func (c *Core) ProposeChange(set wire.ChangeSet) (wire.Index, wire.Term, error) {
 	if err := c.refusal(); err != nil {
 		return 0, 0, err
 	}
-	if _, err := membership.Next(c.membership, c.log.last()+1, ch); err != nil {
-		return 0, 0, &wire.Error{Code: wire.CodeBadRequest, Group: c.group, Cause: err, Detail: "change of membership"}
+	next, err := c.legal(&set)
+	if err != nil {
+		return 0, 0, err
 	}
 	if why := c.changeGuard(); why != "" {
 		return 0, 0, c.deny(wire.CodeOverloaded, why)
 	}
-	if err := c.unwise(ch); err != nil {
+	if err := c.unwise(&next); err != nil {
 		return 0, 0, err
 	}
-	i := c.appendOwn(wire.EntryChange, wire.AppendChange(nil, ch))
+	return c.appendChange(&set), c.term, nil
+}
+
+func (c *Core) appendChange(set *wire.ChangeSet) wire.Index {
+	i := c.appendOwn(wire.EntryChange, wire.AppendChangeSet(nil, set))
 	c.apply.note(i)
-	return i, c.term, nil
+	return i
+}
+
+// legal returns what set makes of the membership, or why it must not.
+func (c *Core) legal(set *wire.ChangeSet) (wire.Membership, error) {
+	if len(set.Changes) == 0 {
+		return c.membership, c.deny(wire.CodeBadRequest, "nothing to change: a joint configuration is left without being asked")
+	}
+	next, err := membership.Next(c.membership, c.log.last()+1, set)
+	switch {
+	case err == nil:
+		return next, nil
+	case errors.Is(err, membership.ErrJoint):
+		return next, c.deny(wire.CodeOverloaded, "a joint configuration is being left: try again")
+	case errors.Is(err, membership.ErrBase):
+		return next, &wire.Error{Code: wire.CodeConflict, Group: c.group, Cause: err, Detail: "look at the membership again"}
+	}
+	return next, &wire.Error{Code: wire.CodeBadRequest, Group: c.group, Cause: err, Detail: "change of membership"}
 }
 
 // changeGuard says why no change may be proposed now, nothing if one may.
@@ -54,20 +83,43 @@ func (c *Core) changeGuard() string {
 }
 
 // unwise refuses legal changes that would stop the group or could.
-func (c *Core) unwise(ch wire.Change) error {
-	f := c.lead.follower(ch.Node)
-	voters := len(c.membership.Voters)
+func (c *Core) unwise(next *wire.Membership) error {
+	able, stays := 0, false // voters to come that hold the log; are we one of them?
+	for _, n := range next.Voters {
+		f := c.lead.follower(n)
+		switch {
+		case n == c.self:
+			stays, able = true, able+1
+		case f == nil:
+			continue
+		case f.Kind() == learner && !c.caughtUp(f):
+			return c.deny(wire.CodeOverloaded, "the learner has not caught up: try again") // D44
+		default:
+			able++
+		}
+	}
 	switch {
-	case ch.Kind == wire.ChangePromote && f == nil && voters == 1:
-		// Two voters decide only together, and the second has nothing yet (D60).
-		return c.deny(wire.CodeBadRequest, "add the second voter as a learner first, and promote it when it has caught up")
-	case ch.Kind == wire.ChangePromote && f != nil && !c.caughtUp(f):
-		return c.deny(wire.CodeOverloaded, "the learner has not caught up: try again") // D44
-	case ch.Kind == wire.ChangeRemove && ch.Node == c.self && voters == 2:
+	case able < quorum.Size(len(next.Voters)):
+		// Nothing is decided without them, and they have nothing yet (D60).
+		return c.deny(wire.CodeBadRequest, "add new voters as learners first, and promote them when they have caught up")
+	case !stays && len(c.membership.Voters) <= 2:
 		// The other one may not know that this is committed when we are gone, and would wait for us for ever (D61).
 		return c.deny(wire.CodeBadRequest, "hand leadership to the other voter first")
 	}
 	return nil
+}
+
+// leaveDue reports whether the joint configuration in effect is to be left now. That waits for a transfer of
+// leadership to end: the next leader leaves it as well.
+func (c *Core) leaveDue() bool {
+	return c.role == Leader && c.membership.Joint() && c.lead.transfer.to == wire.NoNode && c.changeGuard() == ""
+}
+
+// leaveJoint proposes to leave the joint configuration, whoever proposed to enter it.
+func (c *Core) leaveJoint() {
+	if c.leaveDue() {
+		c.appendChange(&wire.ChangeSet{})
+	}
 }
 
 // unappliedChange reports whether a change is known to be committed that has not taken effect here. In what was
@@ -110,15 +162,15 @@ func (c *Core) ApplyChange(e wire.Entry) (wire.Membership, error) {
 	return c.membership, nil
 }
 
-// changed returns what the change in e makes of m. A change that is not legal when it is applied, which no
-// leader proposes, changes nothing, on every replica alike.
+// changed returns what the change in e makes of m. A change that is not legal when it is applied, or was meant for
+// another membership, is none that a leader proposes; it changes nothing but the index, on every replica alike.
 func changed(m wire.Membership, e *wire.Entry) (wire.Membership, error) {
 	r := wire.NewReader(e.Data)
-	ch := wire.ReadChange(r)
+	set := wire.ReadChangeSet(r)
 	if err := r.Err(); err != nil || r.Len() > 0 {
 		return m, fmt.Errorf("change of membership at index %d, %d bytes left: %w", e.Index, r.Len(), errors.Join(err, ErrMalformed))
 	}
-	next, err := membership.Next(m, e.Index, ch)
+	next, err := membership.Next(m, e.Index, &set)
 	if err != nil {
 		next = m
 		next.Index = e.Index
@@ -140,7 +192,7 @@ func (c *Core) adopt(m wire.Membership) {
 func (c *Core) reviseRole() {
 	switch {
 	case c.role == Leader && !c.membership.IsVoter(c.self):
-		// We are removed. The others should know that it is committed before we fall silent (thesis section 4.2.2).
+		// We are removed or demoted. The others should know that it is committed before we fall silent (thesis section 4.2.2).
 		c.enlist()
 		c.sendHeartbeats()
 		c.replicate()

@@ -10,12 +10,17 @@ import (
 	"flotilla/raft/wire"
 )
 
+func changeEntry(i wire.Index, t wire.Term, set *wire.ChangeSet) wire.Entry {
+	return wire.Entry{Index: i, Term: t, Kind: wire.EntryChange, Data: wire.AppendChangeSet(nil, set)}
+}
+
 func change(i wire.Index, t wire.Term, kind wire.ChangeKind, n wire.NodeID) wire.Entry {
-	return wire.Entry{Index: i, Term: t, Kind: wire.EntryChange, Data: wire.AppendChange(nil, wire.Change{Kind: kind, Node: n})}
+	set := wire.OneChange(kind, n)
+	return changeEntry(i, t, &set)
 }
 
 func (b *bench) proposeChange(kind wire.ChangeKind, n wire.NodeID) error {
-	_, _, err := b.core.ProposeChange(wire.Change{Kind: kind, Node: n})
+	_, _, err := b.core.ProposeChange(wire.OneChange(kind, n))
 	return err
 }
 
@@ -121,7 +126,8 @@ func TestApplyChangeIsIdempotent(t *testing.T) {
 
 // F17: a change that cannot be understood is not skipped.
 func TestUnknownChangeEndsTheCore(t *testing.T) {
-	for _, data := range [][]byte{nil, {0x92, 9, 1}, append(wire.AppendChange(nil, wire.Change{Kind: wire.ChangePromote, Node: 4}), 0)} {
+	good := change(2, 1, wire.ChangePromote, 4).Data
+	for _, data := range [][]byte{nil, {0x92, 9, 1}, {0x92, 0xc0, 0x91, 0x92, 5, 4}, append(good, 0)} {
 		disk := newMemoryLog(1)
 		disk.entries = append(disk.entries, wire.Entry{Index: 2, Term: 1, Kind: wire.EntryChange, Data: data})
 		b := openBench(t, Config{HardState: wire.HardState{Term: 1, Commit: 2}}, disk)

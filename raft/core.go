@@ -170,7 +170,8 @@ func (c *Core) rest(r Role, leader wire.NodeID) {
 
 // soleVoter reports whether this node is the only one that votes.
 func (c *Core) soleVoter() bool {
-	return len(c.membership.Voters) == 1 && c.membership.Voters[0] == c.self
+	voters := c.membership.AllVoters()
+	return len(voters) == 1 && voters[0] == c.self
 }
 
 // send queues m for its To, in the present term, to leave at once or as soon as the term is on disk (I2).

@@ -11,7 +11,7 @@ func (c *Core) HasReady() bool {
 		return false
 	}
 	return len(c.out) > 0 || c.persist.dirty || c.log.moved || c.persist.compact > 0 || c.log.given < c.log.last() || c.canHand() ||
-		c.lead.dirty || len(c.lead.snapshots) > 0 || c.readsDue()
+		c.lead.dirty || len(c.lead.snapshots) > 0 || c.readsDue() || c.leaveDue()
 }
 
 // Ready fills rd with everything the core wants done; rd's slices are reused. Update.Entries and the entries of
@@ -23,6 +23,7 @@ func (c *Core) Ready(rd *Ready) {
 		NeedSnapshot: rd.NeedSnapshot[:0], Promotable: rd.Promotable[:0],
 	}
 	if c.err == nil && c.role == Leader {
+		c.leaveJoint()
 		c.startReadRound()
 		c.replicate()
 		c.takeLearners(rd)
@@ -47,7 +48,7 @@ func (c *Core) soft() soft { return soft{role: c.role, term: c.term, leader: c.l
 func (c *Core) takeLearners(rd *Ready) {
 	rd.NeedSnapshot = append(rd.NeedSnapshot, c.lead.snapshots...)
 	c.lead.snapshots = c.lead.snapshots[:0]
-	if len(c.membership.Learners) == 0 || c.changeGuard() != "" {
+	if len(c.membership.Learners) == 0 || c.membership.Joint() || c.changeGuard() != "" {
 		return
 	}
 	for i := range c.lead.followers {

@@ -71,10 +71,7 @@ func TestRestore(t *testing.T) {
 // P22 of group 0: the state machine is on disk and ahead of the membership, which waits for a later update.
 func TestRestoreFindsChangesTheStateMachineHolds(t *testing.T) {
 	disk := newMemoryLog(1, 1, 1)
-	disk.entries[1] = wire.Entry{
-		Term: 1, Index: 2, Kind: wire.EntryChange,
-		Data: wire.AppendChange(nil, wire.Change{Kind: wire.ChangeAddLearner, Node: 9}),
-	}
+	disk.entries[1] = change(2, 1, wire.ChangeAddLearner, 9)
 	b := openBench(t, Config{
 		HardState: wire.HardState{Term: 1, Commit: 1}, Applied: 3,
 		Membership: wire.Membership{Voters: []wire.NodeID{1, 2}},

@@ -4,8 +4,8 @@
 // for byte, so whole clusters run in a simulator (raft/rafttest) and every failure replays.
 //
 // It follows Ongaro's thesis (sections are cited where they apply) with pre-vote and check-quorum, leadership
-// transfer, read-index, learners, one-node-at-a-time membership changes, and flow control by probes and
-// windows. docs/divergence.md lists where it departs from the thesis.
+// transfer, read-index, learners, membership changes of one voter or by joint consensus, and flow control by probes
+// and windows. docs/divergence.md lists where it departs from the thesis.
 //
 // # Driving a core
 //
@@ -67,8 +67,8 @@
 //	I7   applied <= handed <= min(commit, durable), and anchor <= durable <= given <= last; entries are handed out in
 //	     order, each once. (After a snapshot durable is behind until the move is on disk.)
 //	I8   An acknowledgement says nothing of entries that are not durable and equal to the leader's.
-//	I9   A leader commits what a majority of voters holds on disk, itself counted like any other, and
-//	     only when the last of it is of its own term.
+//	I9   A leader commits what a majority of voters holds on disk, in a joint configuration of either half, itself
+//	     counted like any other, and only when the last of it is of its own term.
 //	I10  match < next for every follower; match only rises within a leadership.
 //	I11  A window's bytes are the sum over its messages, 0 when there is none.
 //	I12  Changes take effect one by one, in log order; a membership is well formed and its index only rises.

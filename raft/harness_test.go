@@ -139,7 +139,7 @@ func (b *bench) stand() *bench {
 	b.sync()
 	b.core.Campaign()
 	next := b.core.term + 1
-	for _, n := range b.core.membership.Voters {
+	for _, n := range b.core.membership.AllVoters() {
 		if n != b.cfg.Self && b.core.role == PreCandidate {
 			b.step(wire.Message{Type: wire.MsgPreVoteReply, From: n, Term: next})
 		}
@@ -154,7 +154,7 @@ func (b *bench) stand() *bench {
 func (b *bench) lead() *bench {
 	b.t.Helper()
 	b.stand().sync()
-	for _, n := range b.core.membership.Voters {
+	for _, n := range b.core.membership.AllVoters() {
 		if n != b.cfg.Self && b.core.role == Candidate {
 			b.step(wire.Message{Type: wire.MsgVoteReply, From: n})
 		}
@@ -179,7 +179,7 @@ func (b *bench) rule() *bench {
 // ackAll lets every follower acknowledge the whole log.
 func (b *bench) ackAll() *bench {
 	b.t.Helper()
-	for _, n := range append(slices.Clone(b.core.membership.Voters), b.core.membership.Learners...) {
+	for _, n := range b.core.membership.Members() {
 		if n != b.cfg.Self {
 			b.ack(n, b.core.log.last())
 		}

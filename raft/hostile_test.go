@@ -69,6 +69,15 @@ func (h *hostile) near(v uint64) uint64 {
 	return v
 }
 
+// changes draws a set of changes, most of them of one.
+func (h *hostile) changes() wire.ChangeSet {
+	s := wire.ChangeSet{SetBase: h.r.UintN(8) == 0, Base: h.core.membership.Index}
+	for n := range wire.NodeID(1 + h.r.UintN(2)*h.r.UintN(4)) {
+		s.Changes = append(s.Changes, wire.Change{Kind: wire.ChangeKind(1 + h.r.UintN(4)), Node: 2*n + 1 + wire.NodeID(h.r.UintN(2))})
+	}
+	return s
+}
+
 func (h *hostile) message() wire.Message {
 	c := h.core
 	index := func() wire.Index { return wire.Index(h.near(uint64(c.log.last()))) }
@@ -98,7 +107,8 @@ func (h *hostile) message() wire.Message {
 			case 2, 3:
 				e.Term = wire.Term(h.near(uint64(c.term)))
 			case 4, 5:
-				e = change(prev, at, wire.ChangeKind(1+h.r.UintN(3)), wire.NodeID(1+h.r.UintN(5)))
+				s := h.changes()
+				e = changeEntry(prev, at, &s)
 			}
 			at = e.Term
 			m.Entries = append(m.Entries, e)
@@ -133,7 +143,7 @@ func (h *hostile) act() {
 	case 16:
 		_ = c.TransferTo(wire.NodeID(h.r.UintN(6)))
 	case 17:
-		_, _, _ = c.ProposeChange(wire.Change{Kind: wire.ChangeKind(h.r.UintN(4)), Node: wire.NodeID(h.r.UintN(6))})
+		_, _, _ = c.ProposeChange(h.changes())
 	case 18:
 		c.Campaign()
 	case 19:

@@ -32,12 +32,11 @@ type leadership struct {
 	snapshots []SnapshotNeed
 	transfer  transfer
 
-	indexes []wire.Index // scratch of advanceCommit
-	rounds  []uint64     // scratch of confirmReads
+	marks []uint64 // scratch of agreed
 }
 
 // end forgets a leadership and keeps its scratch memory.
-func (l *leadership) end() { *l = leadership{indexes: l.indexes, rounds: l.rounds} }
+func (l *leadership) end() { *l = leadership{marks: l.marks} }
 
 // follower returns what is known of n, nil if it is no member.
 func (l *leadership) follower(n wire.NodeID) *progress.Follower {
@@ -85,7 +84,7 @@ func (c *Core) enlist() {
 		}
 	}
 	c.lead.followers = slices.DeleteFunc(c.lead.followers, func(f progress.Follower) bool { return !c.membership.Contains(f.Node()) })
-	add(c.membership.Voters, voter)
+	add(c.membership.AllVoters(), voter)
 	add(c.membership.Learners, learner)
 	slices.SortFunc(c.lead.followers, func(a, b progress.Follower) int { return cmp.Compare(a.Node(), b.Node()) })
 	c.lead.dirty = true
@@ -172,13 +171,32 @@ func (c *Core) tickLeader() {
 
 // majorityHeard reports whether a majority of voters was heard within an election timeout.
 func (c *Core) majorityHeard() bool {
-	heard := 0
-	for _, n := range c.membership.Voters {
-		if f := c.lead.follower(n); n == c.self || (f != nil && f.Quiet() < c.cfg.ElectionTicks) {
-			heard++
+	return c.agreed(1, func(f *progress.Follower) uint64 {
+		if f.Quiet() < c.cfg.ElectionTicks {
+			return 1
+		}
+		return 0
+	}) == 1
+}
+
+// agreed returns the highest mark that a majority of voters has reached, in a joint configuration a majority of
+// either half: the leader's own mark is own, that of a follower what mark says.
+func (c *Core) agreed(own uint64, mark func(*progress.Follower) uint64) uint64 {
+	marks := c.lead.marks[:0]
+	for _, half := range [...][]wire.NodeID{c.membership.Voters, c.membership.Outgoing} {
+		for _, n := range half {
+			if n == c.self {
+				marks = append(marks, own)
+				continue
+			}
+			f := c.lead.follower(n)
+			assert.That(f != nil, "I9: a voter is missing among the followers")
+			marks = append(marks, mark(f))
 		}
 	}
-	return heard >= quorum.Size(len(c.membership.Voters))
+	c.lead.marks = marks
+	voters := len(c.membership.Voters)
+	return quorum.Joint(marks[:voters], marks[voters:])
 }
 
 // sendHeartbeats tells everybody that the leader lives, what they may regard as committed of what they are
@@ -225,18 +243,8 @@ func (c *Core) leadHeartbeatReply(m wire.Message) error {
 // advanceCommit commits what a majority of voters holds on disk, if the last of it is of this term (thesis
 // section 3.6.2, figure 3.7). The leader counts itself by what is durable here, no more than any other (I9).
 func (c *Core) advanceCommit() {
-	held := c.lead.indexes[:0]
-	for _, n := range c.membership.Voters {
-		switch f := c.lead.follower(n); {
-		case n == c.self:
-			held = append(held, c.log.durable)
-		case f != nil:
-			held = append(held, f.Match())
-		}
-	}
-	c.lead.indexes = held
-	assert.That(len(held) == len(c.membership.Voters), "I9: a voter is missing among the followers")
-	if i := quorum.Reached(held); i > c.commit && i >= c.lead.start {
+	held := func(f *progress.Follower) uint64 { return uint64(f.Match()) }
+	if i := wire.Index(c.agreed(uint64(c.log.durable), held)); i > c.commit && i >= c.lead.start {
 		c.setCommit(i)
 		c.lead.dirty = true
 	}

@@ -2,7 +2,7 @@ package raft
 
 import (
 	"flotilla/internal/assert"
-	"flotilla/raft/quorum"
+	"flotilla/raft/progress"
 	"flotilla/raft/wire"
 )
 
@@ -124,17 +124,7 @@ func (c *Core) confirmReads() {
 	if len(c.reads.started) == 0 {
 		return
 	}
-	rounds := c.lead.rounds[:0]
-	for _, n := range c.membership.Voters {
-		switch f := c.lead.follower(n); {
-		case n == c.self:
-			rounds = append(rounds, c.reads.round)
-		case f != nil:
-			rounds = append(rounds, f.Round())
-		}
-	}
-	c.lead.rounds = rounds
-	confirmed := quorum.Reached(rounds)
+	confirmed := c.agreed(c.reads.round, (*progress.Follower).Round)
 	n := 0
 	for n < len(c.reads.started) && c.reads.started[n].round <= confirmed {
 		req := c.reads.started[n]

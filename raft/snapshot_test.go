@@ -211,7 +211,7 @@ func TestCompactKeepsWhatIsNeeded(t *testing.T) {
 // D53, F14: the membership of a snapshot is the one of its index.
 func TestSnapshotAtHasTheMembershipOfItsIndex(t *testing.T) {
 	b := newBench(t, 1, 2, 3).rule()
-	i, _, err := b.core.ProposeChange(wire.Change{Kind: wire.ChangeAddLearner, Node: 4})
+	i, _, err := b.core.ProposeChange(wire.OneChange(wire.ChangeAddLearner, 4))
 	if err != nil {
 		t.Fatal(err)
 	}

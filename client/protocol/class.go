@@ -83,6 +83,7 @@ var codeKinds = map[wire.Code]kindOfCode{
 	wire.CodeStorage:        {"storage", ClassUnavailable, "the node's disk refuses writes: see its log"},
 	wire.CodeBadRequest:     {"bad_request", ClassUsage, "docs/INTERFACES.md lists paths, parameters and limits"},
 	wire.CodeTimeout:        {"timeout", ClassUnavailable, "try again, with a longer timeout"},
+	wire.CodeConflict:       {"conflict", ClassPrecondition, "look at it again, then decide again"},
 }
 
 // ClassOf returns the class of a wire code; codes of a newer version count as internal.

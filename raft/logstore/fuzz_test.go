@@ -13,7 +13,7 @@ func sampleRecords() []record {
 		{update: create(7)},
 		{update: wire.LogUpdate{
 			Group: 7, SetHardState: true, HardState: wire.HardState{Term: 4, Vote: 2, Commit: 8}, Entries: entriesOf(9, 4, 3, 10),
-			SetMembership: true, Membership: wire.Membership{Index: 9, Voters: []wire.NodeID{1, 2}, Learners: []wire.NodeID{5}}, CompactTo: 9,
+			SetMembership: true, Membership: wire.Membership{Index: 9, Voters: []wire.NodeID{1, 2}, Learners: []wire.NodeID{5}, Outgoing: []wire.NodeID{2, 3}, Demoted: []wire.NodeID{3}}, CompactTo: 9,
 		}},
 		{update: wire.LogUpdate{Group: 8, Drop: true}},
 		{update: wire.LogUpdate{

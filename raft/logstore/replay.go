@@ -220,8 +220,7 @@ func (r *replay) trusted(id wire.GroupID) bool { return r.allSuspect == nil && r
 func agrees(g *group, rec *groupRecord) bool {
 	a, b := g.state(), rec.state
 	return rec.reason != "" && g.err != nil || rec.reason == "" && a.HardState == b.HardState && a.First == b.First &&
-		a.Last == b.Last && a.PrevTerm == b.PrevTerm && a.Membership.Index == b.Membership.Index &&
-		slices.Equal(a.Membership.Voters, b.Membership.Voters) && slices.Equal(a.Membership.Learners, b.Membership.Learners) &&
+		a.Last == b.Last && a.PrevTerm == b.PrevTerm && a.Membership.Equal(&b.Membership) &&
 		slices.Equal(g.runs, rec.runs)
 }
 

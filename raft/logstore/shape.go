@@ -3,7 +3,6 @@ package logstore
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"flotilla/raft/wire"
 )
@@ -161,18 +160,8 @@ func (s *Shape) entries(u *wire.LogUpdate) string {
 }
 
 func membershipFault(m *wire.Membership) string {
-	for _, ids := range [...][]wire.NodeID{m.Voters, m.Learners} {
-		for i, id := range ids {
-			if id == wire.NoNode || id > wire.MaxNodeID || i > 0 && id <= ids[i-1] {
-				return "members are not sorted ids"
-			}
-		}
-	}
-	if len(m.Voters)+len(m.Learners) > wire.MaxMembers || uint64(m.Index) > wire.MaxNumber {
-		return "membership over the limit"
-	}
-	if slices.ContainsFunc(m.Voters, m.IsLearner) {
-		return "a voter is a learner too"
+	if !m.WellFormed() || uint64(m.Index) > wire.MaxNumber {
+		return "membership is not well formed"
 	}
 	return ""
 }

@@ -49,12 +49,12 @@ func (c *Call) finish(r Result, err error) {
 
 // Propose is Engine.Propose.
 func (s *Stepper) Propose(id wire.GroupID, data []byte, done func(Result, error)) *Call {
-	return s.propose(id, forwardRequest{group: id, op: opPropose, data: data}, wire.Change{}, done)
+	return s.propose(id, forwardRequest{group: id, op: opPropose, data: data}, nil, done)
 }
 
 // Change is Engine.Change.
-func (s *Stepper) Change(id wire.GroupID, ch wire.Change, done func(error)) *Call {
-	return s.propose(id, forwardRequest{group: id, op: opChange, data: wire.AppendChange(nil, ch)}, ch, resultless(done))
+func (s *Stepper) Change(id wire.GroupID, set wire.ChangeSet, done func(error)) *Call {
+	return s.propose(id, forwardRequest{group: id, op: opChange, data: wire.AppendChangeSet(nil, &set)}, &set, resultless(done))
 }
 
 func resultless(done func(error)) func(Result, error) {
@@ -62,7 +62,7 @@ func resultless(done func(error)) func(Result, error) {
 }
 
 // propose leaves a command or a change here, and takes the one hop to the leader where that is elsewhere.
-func (s *Stepper) propose(id wire.GroupID, req forwardRequest, ch wire.Change, done func(Result, error)) *Call {
+func (s *Stepper) propose(id wire.GroupID, req forwardRequest, set *wire.ChangeSet, done func(Result, error)) *Call {
 	c := &Call{s: s, id: id, done: done}
 	g, err := s.e.group(id)
 	switch {
@@ -71,7 +71,7 @@ func (s *Stepper) propose(id wire.GroupID, req forwardRequest, ch wire.Change, d
 	case g.leaderElsewhere() != wire.NoNode:
 		c.hop(g.leaderElsewhere(), req)
 	default:
-		c.here(g, req.command(), ch, func(r Result, err error) {
+		c.here(g, req.command(), set, func(r Result, err error) {
 			if to := s.e.hint(err); to != wire.NoNode {
 				c.hop(to, req)
 				return
@@ -91,10 +91,10 @@ func (r *forwardRequest) command() []byte {
 }
 
 // here leaves a proposal with the local core.
-func (c *Call) here(g *group, data []byte, ch wire.Change, then func(Result, error)) {
+func (c *Call) here(g *group, data []byte, set *wire.ChangeSet, then func(Result, error)) {
 	e := c.s.e
 	var p *proposal
-	p, err := e.beginProposal(g, data, ch, func(out outcome) {
+	p, err := e.beginProposal(g, data, set, func(out outcome) {
 		c.local = nil
 		e.recycle(p)
 		if c.done != nil {
@@ -252,17 +252,17 @@ func (s *Stepper) HandleForward(from wire.NodeID, request []byte, done func(repl
 func (c *Call) serve(g *group, req *forwardRequest) error {
 	switch req.op {
 	case opPropose:
-		c.here(g, req.data, wire.Change{}, c.finish)
+		c.here(g, req.data, nil, c.finish)
 	case opQuery:
 		c.read(&read{g: g, kind: readLinear, request: req.data})
 	case opQueryStale:
 		c.read(&read{g: g, kind: readStale, request: req.data})
 	case opChange:
-		ch, err := readForwardedChange(g.id, req.data)
+		set, err := readForwardedChange(g.id, req.data)
 		if err != nil {
 			return err
 		}
-		c.here(g, nil, ch, c.finish)
+		c.here(g, nil, set, c.finish)
 	case opTransfer:
 		to, err := readTransfer(g.id, req.data)
 		if err != nil {

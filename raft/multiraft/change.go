@@ -7,40 +7,42 @@ import (
 	"flotilla/raft/wire"
 )
 
-// Change has a change of group id's membership committed and applied here, or on the leader. One change
-// at a time (F13); learners are promoted by the loop when they have caught up (P14).
-func (e *Engine) Change(ctx context.Context, id wire.GroupID, ch wire.Change) error {
+// Change has a set of changes of group id's membership committed and applied here, or on the leader. One set
+// at a time (F13); learners are promoted by the loop when they have caught up (P14). A set that moves more than one
+// voter has brought about a joint configuration when this returns, which the leader leaves by itself (GroupStatus
+// tells when). CodeConflict: the membership is not the one that set was meant for. set must not change afterwards.
+func (e *Engine) Change(ctx context.Context, id wire.GroupID, set wire.ChangeSet) error {
 	g, err := e.group(id)
 	if err != nil {
 		return err
 	}
 	to := g.leaderElsewhere()
 	if to == wire.NoNode {
-		_, err = e.proposeHere(ctx, g, nil, ch)
+		_, err = e.proposeHere(ctx, g, nil, &set)
 		to = e.hint(err)
 	}
 	if to != wire.NoNode {
-		_, err = e.forward(ctx, to, forwardRequest{group: id, op: opChange, data: wire.AppendChange(nil, ch)})
+		_, err = e.forward(ctx, to, forwardRequest{group: id, op: opChange, data: wire.AppendChangeSet(nil, &set)})
 	}
 	return err
 }
 
 func (e *Engine) handleChange(ctx context.Context, g *group, data []byte) (Result, error) {
-	ch, err := readForwardedChange(g.id, data)
+	set, err := readForwardedChange(g.id, data)
 	if err != nil {
 		return Result{}, err
 	}
-	return e.proposeHere(ctx, g, nil, ch)
+	return e.proposeHere(ctx, g, nil, set)
 }
 
 // readForwardedChange decodes the data of opChange.
-func readForwardedChange(id wire.GroupID, data []byte) (wire.Change, error) {
+func readForwardedChange(id wire.GroupID, data []byte) (*wire.ChangeSet, error) {
 	r := wire.NewReader(data)
-	ch := wire.ReadChange(r)
+	set := wire.ReadChangeSet(r)
 	if err := r.Done(); err != nil {
-		return wire.Change{}, &wire.Error{Code: wire.CodeBadRequest, Group: id, Cause: err}
+		return nil, &wire.Error{Code: wire.CodeBadRequest, Group: id, Cause: err}
 	}
-	return ch, nil
+	return &set, nil
 }
 
 // applyChange makes the change in e take effect. One that fails stops nothing (P9): the core refuses it
@@ -72,7 +74,7 @@ func (w *worker) promoteLearners() {
 			continue
 		}
 		w.visit(g, func(core *raft.Core) {
-			index, _, err := core.ProposeChange(wire.Change{Kind: wire.ChangePromote, Node: node})
+			index, _, err := core.ProposeChange(wire.OneChange(wire.ChangePromote, node))
 			if err == nil {
 				g.promote = index
 				w.e.stats.promotions.Add(1)

@@ -76,7 +76,7 @@ func (w *worker) checkDrained() {
 			continue
 		}
 		v := g.view.Load()
-		leads := v.role == raft.Leader && len(v.members.Voters) > 1
+		leads := v.role == raft.Leader && len(v.members.AllVoters()) > 1
 		if leads || g.pending.len() > 0 || g.handed > wire.Index(g.applied.Load()) {
 			return
 		}

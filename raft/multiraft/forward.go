@@ -149,7 +149,7 @@ func (e *Engine) HandleForward(ctx context.Context, from wire.NodeID, request []
 	var res Result
 	switch req.op {
 	case opPropose:
-		res, err = e.proposeHere(ctx, g, req.data, wire.Change{})
+		res, err = e.proposeHere(ctx, g, req.data, nil)
 	case opQuery:
 		res.Value, err = e.query(ctx, req.group, req.data, readLinear)
 	case opQueryStale:

@@ -152,8 +152,8 @@ func mix(xs ...uint64) uint64 {
 }
 
 // vetted refuses a command that the machine could not read.
-func (g *group) vetted(data []byte, ch wire.Change) error {
-	if g.vet == nil || ch.Kind != 0 {
+func (g *group) vetted(data []byte, set *wire.ChangeSet) error {
+	if g.vet == nil || set != nil {
 		return nil
 	}
 	if err := g.vet(data); err != nil {

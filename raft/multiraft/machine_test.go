@@ -286,7 +286,7 @@ func TestChangesBeforeWhatFollows(t *testing.T) {
 		t.Fatalf("applied %d after the no-op", w.Applied())
 	}
 	g := n.engine.lookup(1)
-	change := n.engine.newProposal(g, nil, wire.Change{Kind: wire.ChangeAddLearner, Node: 9})
+	change := n.engine.newProposal(g, nil, new(wire.OneChange(wire.ChangeAddLearner, 9)))
 	if err := g.reserve(change.cost); err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func batchOf(props []*proposal) int {
 	for n, p := range props {
 		size += len(p.data) + packOverhead
 		switch {
-		case p.change.Kind != 0:
+		case p.change != nil:
 			return max(n, 1)
 		case n > 0 && (n >= maxPackedCommands || size > maxPackedBytes):
 			return n

@@ -32,7 +32,7 @@ func TestPackRoundTrip(t *testing.T) {
 }
 
 func TestBatchOf(t *testing.T) {
-	change := &proposal{change: wire.Change{Kind: wire.ChangeAddLearner, Node: 4}}
+	change := &proposal{change: new(wire.OneChange(wire.ChangeAddLearner, 4))}
 	many := make([]int, 2*maxPackedCommands)
 	for _, tc := range []struct {
 		name  string

@@ -13,7 +13,7 @@ type proposal struct {
 	caller
 	g      *group
 	data   []byte
-	change wire.Change // Kind 0 for a command
+	change *wire.ChangeSet // nil for a command
 	cost   int
 }
 
@@ -28,7 +28,7 @@ func (e *Engine) Propose(ctx context.Context, id wire.GroupID, data []byte) (Res
 	if to := g.leaderElsewhere(); to != wire.NoNode {
 		return e.ProposeAt(ctx, to, id, data)
 	}
-	result, err := e.proposeHere(ctx, g, data, wire.Change{})
+	result, err := e.proposeHere(ctx, g, data, nil)
 	if to := e.hint(err); to != wire.NoNode {
 		return e.ProposeAt(ctx, to, id, data)
 	}
@@ -45,11 +45,11 @@ func (e *Engine) hint(err error) wire.NodeID {
 }
 
 // proposeHere proposes to the local core, whatever its role.
-func (e *Engine) proposeHere(ctx context.Context, g *group, data []byte, ch wire.Change) (Result, error) {
+func (e *Engine) proposeHere(ctx context.Context, g *group, data []byte, set *wire.ChangeSet) (Result, error) {
 	if err := context.Cause(ctx); err != nil {
 		return Result{}, e.failed(&wire.Error{Code: wire.CodeTimeout, Group: g.id, Cause: err})
 	}
-	p, err := e.beginProposal(g, data, ch, nil)
+	p, err := e.beginProposal(g, data, set, nil)
 	if err != nil {
 		return Result{}, e.failed(err)
 	}
@@ -62,14 +62,14 @@ func (e *Engine) proposeHere(ctx context.Context, g *group, data []byte, ch wire
 }
 
 // beginProposal leaves a proposal with the local core, or says why not. Its outcome goes to tell, or to whoever waits.
-func (e *Engine) beginProposal(g *group, data []byte, ch wire.Change, tell func(outcome)) (*proposal, error) {
+func (e *Engine) beginProposal(g *group, data []byte, set *wire.ChangeSet, tell func(outcome)) (*proposal, error) {
 	if len(data) > MaxCommandBytes {
 		return nil, g.errorf(wire.CodeTooLarge, "a command of %d bytes, %d at most", len(data), MaxCommandBytes)
 	}
-	if err := g.vetted(data, ch); err != nil {
+	if err := g.vetted(data, set); err != nil {
 		return nil, err
 	}
-	p := e.newProposal(g, data, ch)
+	p := e.newProposal(g, data, set)
 	p.tell = tell
 	if err := g.reserve(p.cost); err != nil {
 		return nil, err
@@ -82,19 +82,19 @@ func (e *Engine) beginProposal(g *group, data []byte, ch wire.Change, tell func(
 }
 
 // newProposal returns a proposal that nobody else holds.
-func (e *Engine) newProposal(g *group, data []byte, ch wire.Change) *proposal {
+func (e *Engine) newProposal(g *group, data []byte, set *wire.ChangeSet) *proposal {
 	p, ok := e.proposals.Get().(*proposal)
 	if !ok {
 		p = &proposal{caller: caller{done: make(chan outcome, 1)}}
 	}
-	p.g, p.data, p.change, p.cost = g, data, ch, len(data)+commandOverhead
+	p.g, p.data, p.change, p.cost = g, data, set, len(data)+commandOverhead
 	p.state.Store(callerWaiting)
 	return p
 }
 
 // recycle takes back a proposal whose outcome its caller has read.
 func (e *Engine) recycle(p *proposal) {
-	p.g, p.data, p.tell = nil, nil, nil
+	p.g, p.data, p.change, p.tell = nil, nil, nil, nil
 	e.proposals.Put(p)
 }
 

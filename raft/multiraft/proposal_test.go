@@ -99,7 +99,7 @@ func TestPendingBook(t *testing.T) {
 	c := newCluster(t, 1, 1)
 	n := newHand(c).c.nodes[1]
 	g := n.engine.lookup(1)
-	make1 := func() *proposal { return n.engine.newProposal(g, nil, wire.Change{}) }
+	make1 := func() *proposal { return n.engine.newProposal(g, nil, nil) }
 	type place struct {
 		index wire.Index
 		term  wire.Term

@@ -18,9 +18,11 @@ type GroupStatus struct {
 	// Commit is the last index that is committed and durable here, Applied the last one that the machine has applied.
 	Commit  wire.Index
 	Applied wire.Index
-	// Voters and Learners are the members, sorted; immutable.
+	// Voters and Learners are the members, sorted; immutable. While voters are being exchanged, Outgoing are those of
+	// before, who have a say as well.
 	Voters   []wire.NodeID
 	Learners []wire.NodeID
+	Outgoing []wire.NodeID
 	// WaitingBytes is the room taken by commands and requests that wait here.
 	WaitingBytes int64
 	// Err is not nil when the replica is quarantined.
@@ -52,7 +54,7 @@ func (g *group) status() GroupStatus {
 	applied := wire.Index(g.applied.Load()) // before commit, which is never behind it
 	s := GroupStatus{
 		ID: g.id, Role: v.role, Leader: v.leader, Term: v.term, Applied: applied, Commit: wire.Index(g.commit.Load()),
-		Voters: v.members.Voters, Learners: v.members.Learners, WaitingBytes: g.bytes.Load(),
+		Voters: v.members.Voters, Learners: v.members.Learners, Outgoing: v.members.Outgoing, WaitingBytes: g.bytes.Load(),
 	}
 	if fault := g.fault.Load(); fault != nil {
 		s.Err = fault

@@ -175,8 +175,8 @@ func (w *worker) proposeEntry(g *group, props []*proposal) {
 	var index wire.Index
 	var term wire.Term
 	var err error
-	if ch := props[0].change; ch.Kind != 0 {
-		index, term, err = g.core.ProposeChange(ch)
+	if set := props[0].change; set != nil {
+		index, term, err = g.core.ProposeChange(*set)
 	} else {
 		index, term, err = g.core.Propose(pack(props))
 	}

@@ -94,7 +94,7 @@ func (h *hand) lead(n *node) {
 // propose hands a command in without waiting; the outcome comes to the channel.
 func (h *hand) propose(n *node, g wire.GroupID, data string) chan outcome {
 	gr := n.engine.lookup(g)
-	p := n.engine.newProposal(gr, []byte(data), wire.Change{})
+	p := n.engine.newProposal(gr, []byte(data), nil)
 	if err := gr.reserve(p.cost); err != nil {
 		h.c.t.Fatal(err)
 	}

@@ -16,3 +16,12 @@ func Reached[M ~uint64](marks []M) M {
 	// The last Size(n) marks are those of a majority, and the lowest of them is what all of that majority reached.
 	return marks[len(marks)-Size(len(marks))]
 }
+
+// Joint returns the highest mark that a majority of each half of a joint configuration has reached, given the mark
+// of every voter of each; without outgoing ones it is Reached of the incoming. It reorders both.
+func Joint[M ~uint64](incoming, outgoing []M) M {
+	if len(outgoing) == 0 {
+		return Reached(incoming)
+	}
+	return min(Reached(incoming), Reached(outgoing))
+}

@@ -49,8 +49,23 @@ func (t *Tally) answered(n wire.NodeID) bool {
 	return slices.Contains(t.granted, n) || slices.Contains(t.refused, n)
 }
 
-// Verdict says how the vote stands among voters, who may have changed since the answers came in.
-func (t *Tally) Verdict(voters []wire.NodeID) Verdict {
+// Verdict says how the vote stands among voters, who may have changed since the answers came in. If there are
+// outgoing ones, a majority of each half must grant, and one of either half may refuse.
+func (t *Tally) Verdict(voters, outgoing []wire.NodeID) Verdict {
+	v := t.verdict(voters)
+	if len(outgoing) == 0 || v == Lost {
+		return v
+	}
+	switch o := t.verdict(outgoing); {
+	case o == Lost:
+		return Lost
+	case o == Won:
+		return v
+	}
+	return Open
+}
+
+func (t *Tally) verdict(voters []wire.NodeID) Verdict {
 	granted, refused := 0, 0
 	for _, v := range voters {
 		switch {

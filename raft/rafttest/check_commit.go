@@ -2,6 +2,7 @@ package rafttest
 
 import (
 	"fmt"
+	"slices"
 
 	"flotilla/raft/wire"
 )
@@ -44,8 +45,8 @@ func (*CommitMonotonic) Observe(m *Model, e *Event) error {
 	return nil
 }
 
-// CommitQuorum: when a leader moves its commit index, a majority of the voters has the entry on disk. Learners
-// never count (P14), nor does what is only on its way to the disk (P2, D1).
+// CommitQuorum: when a leader moves its commit index, a majority of the voters has the entry on disk, in a joint
+// configuration of either half. Learners never count (P14), nor does what is only on its way to the disk (P2, D1).
 type CommitQuorum struct{}
 
 // Name returns the invariant's number in package raft and its name.
@@ -56,16 +57,16 @@ func (*CommitQuorum) Observe(m *Model, e *Event) error {
 	if !ledCommit(m, e) {
 		return nil
 	}
-	r, n := m.Replica(e.Node), 0
-	want := r.View.At(r.Now.Commit)
-	for _, v := range e.Membership.Voters {
-		if m.Replica(v).Durable.At(r.Now.Commit) == want {
-			n++
+	r := m.Replica(e.Node)
+	var disks []wire.NodeID
+	for _, v := range e.Membership.AllVoters() {
+		if m.Replica(v).Durable.At(r.Now.Commit) == r.View.At(r.Now.Commit) {
+			disks = append(disks, v)
 		}
 	}
-	if n < majority(len(e.Membership.Voters)) {
-		return fmt.Errorf("leader %s of term %d commits %d, which is on %s of voters %v",
-			e.Node, r.Now.Term, r.Now.Commit, Plural(n, "disk"), e.Membership.Voters)
+	if !decides(&e.Membership, func(n wire.NodeID) bool { return slices.Contains(disks, n) }) {
+		return fmt.Errorf("leader %s of term %d commits %d, which is on %s of %s",
+			e.Node, r.Now.Term, r.Now.Commit, Plural(len(disks), "disk"), FormatMembership(&e.Membership))
 	}
 	return nil
 }

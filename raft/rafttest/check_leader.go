@@ -2,6 +2,7 @@ package rafttest
 
 import (
 	"fmt"
+	"slices"
 
 	"flotilla/raft"
 	"flotilla/raft/wire"
@@ -37,7 +38,8 @@ func (c *ElectionSafety) Observe(m *Model, e *Event) error {
 	return nil
 }
 
-// ElectionQuorum: a leader has the durable votes, given in its term, of a majority of the voters it knows.
+// ElectionQuorum: a leader has the durable votes, given in its term, of a majority of the voters it knows, in a joint
+// configuration of either half.
 type ElectionQuorum struct{ votes map[ballot]wire.NodeID }
 
 // Name returns the invariant's number in package raft and its name.
@@ -54,14 +56,14 @@ func (c *ElectionQuorum) Observe(m *Model, e *Event) error {
 	if !becameLeader(m, e) {
 		return nil
 	}
-	n := 0
-	for _, v := range e.Membership.Voters {
+	var votes []wire.NodeID
+	for _, v := range e.Membership.AllVoters() {
 		if c.votes[ballot{v, e.Term}] == e.Node {
-			n++
+			votes = append(votes, v)
 		}
 	}
-	if n < majority(len(e.Membership.Voters)) {
-		return fmt.Errorf("%s leads term %d with %d durable votes of voters %v", e.Node, e.Term, n, e.Membership.Voters)
+	if !decides(&e.Membership, func(n wire.NodeID) bool { return slices.Contains(votes, n) }) {
+		return fmt.Errorf("%s leads term %d with %s of %s", e.Node, e.Term, Plural(len(votes), "durable vote"), FormatMembership(&e.Membership))
 	}
 	return nil
 }
@@ -120,7 +122,7 @@ func (*OnlyVotersCampaign) Observe(m *Model, e *Event) error {
 		return nil
 	}
 	if r := m.Replica(e.Node); !r.Membership.IsVoter(e.Node) {
-		return fmt.Errorf("%s asks for a vote in term %d and knows voters %v", e.Node, e.Message.Term, r.Membership.Voters)
+		return fmt.Errorf("%s asks for a vote in term %d and knows %s", e.Node, e.Message.Term, FormatMembership(&r.Membership))
 	}
 	return nil
 }

@@ -150,15 +150,16 @@ func (*OneChange) Observe(m *Model, e *Event) error {
 	if e.Kind != EventWrite || !isLeader(r.Now) {
 		return nil
 	}
+	commit := max(r.Now.Commit, e.Update.HardState.Commit) // the write tells of it first
 	for i := range e.Update.Entries {
 		entry := &e.Update.Entries[i]
 		if entry.Kind != wire.EntryChange || entry.Term != r.Now.Term {
 			continue
 		}
-		if r.View.At(r.Now.Commit).Term != r.Now.Term {
+		if r.View.At(commit).Term != r.Now.Term {
 			return fmt.Errorf("%s appends change %d before an entry of its term %d is committed", e.Node, entry.Index, r.Now.Term)
 		}
-		for j := r.Now.Commit + 1; j < entry.Index; j++ {
+		for j := commit + 1; j < entry.Index; j++ {
 			if r.View.At(j).Kind == wire.EntryChange {
 				return fmt.Errorf("%s appends change %d while change %d is not committed", e.Node, entry.Index, j)
 			}

@@ -52,6 +52,31 @@ func change(i wire.Index, t wire.Term) wire.LogUpdate {
 	return u
 }
 
+func changes(i wire.Index, t wire.Term, set wire.ChangeSet) wire.LogUpdate {
+	u := change(i, t)
+	u.Entries[0].Data = wire.AppendChangeSet(nil, &set)
+	return u
+}
+
+// joint is on the way from abc to 1 and 4.
+var joint = wire.Membership{Voters: []wire.NodeID{1, 4}, Outgoing: []wire.NodeID{1, 2, 3}}
+
+func since(i wire.Index, m wire.Membership) wire.Membership {
+	m.Index = i
+	return m
+}
+
+// in is e with another membership.
+func in(m wire.Membership, e Event) Event {
+	e.Membership = m
+	return e
+}
+
+// has is the event of a membership that takes effect on n.
+func has(n wire.NodeID, m wire.Membership) Event {
+	return Event{Kind: EventMembership, Node: n, Membership: m}
+}
+
 func other(u wire.LogUpdate) wire.LogUpdate {
 	u = cloneUpdate(u)
 	u.Entries[0].Data = []byte("another")
@@ -124,17 +149,27 @@ func TestCheckersBite(t *testing.T) {
 		{
 			"leader with its own vote", &ElectionQuorum{},
 			history(all, elected(1, 1)),
-			history(all, durable(1, vote(1, 1)), state(1, raft.Leader, 1, 0)), "1 durable votes",
+			history(all, durable(1, vote(1, 1)), state(1, raft.Leader, 1, 0)), "1 durable vote of",
 		},
 		{
 			"leader with a learner's vote", &ElectionQuorum{},
 			history(all, elected(1, 1)),
-			history(all, durable(1, vote(1, 1)), durable(4, vote(1, 1)), state(1, raft.Leader, 1, 0)), "1 durable votes",
+			history(all, durable(1, vote(1, 1)), durable(4, vote(1, 1)), state(1, raft.Leader, 1, 0)), "1 durable vote of",
 		},
 		{
 			"leader with votes of an earlier term", &ElectionQuorum{},
 			history(all, elected(1, 2)),
-			history(all, durable(1, vote(1, 1)), durable(2, vote(1, 1)), state(1, raft.Leader, 2, 0)), "0 durable votes",
+			history(all, durable(1, vote(1, 1)), durable(2, vote(1, 1)), state(1, raft.Leader, 2, 0)), "0 durable votes of",
+		},
+		{
+			"leader with votes of the incoming half", &ElectionQuorum{},
+			history(all, durable(1, vote(1, 1)), durable(2, vote(1, 1)), durable(4, vote(1, 1)), in(joint, state(1, raft.Leader, 1, 0))),
+			history(all, durable(1, vote(1, 1)), durable(4, vote(1, 1)), in(joint, state(1, raft.Leader, 1, 0))), "outgoing [1 2 3]",
+		},
+		{
+			"leader with votes of the outgoing half", &ElectionQuorum{},
+			history(all, durable(1, vote(1, 1)), durable(4, vote(1, 1)), durable(3, vote(1, 1)), in(joint, state(1, raft.Leader, 1, 0))),
+			history(all, durable(2, vote(1, 1)), durable(3, vote(1, 1)), in(joint, state(1, raft.Leader, 1, 0))), "2 durable votes of voters [1 4]",
 		},
 		{
 			"leader without a committed entry", &LeaderCompleteness{},
@@ -233,6 +268,11 @@ func TestCheckersBite(t *testing.T) {
 			history(all, elected(1, 1), stored(1, entries(1, 1)), stored(4, entries(1, 1)), state(1, raft.Leader, 1, 1)), "on 1 disk of voters",
 		},
 		{
+			"commit of the incoming half", &CommitQuorum{},
+			history(all, elected(1, 1), stored(1, entries(1, 1)), stored(4, entries(1, 1)), stored(2, entries(1, 1)), in(joint, state(1, raft.Leader, 1, 1))),
+			history(all, elected(1, 1), stored(1, entries(1, 1)), stored(4, entries(1, 1)), in(joint, state(1, raft.Leader, 1, 1))), "on 2 disks of voters [1 4] outgoing",
+		},
+		{
 			"commit of an earlier term by counting", &CommitTerm{},
 			history(all, stored(1, entries(1, 1)), elected(1, 2), stored(1, entries(2, 2)), state(1, raft.Leader, 2, 2)),
 			history(all, stored(1, entries(1, 1)), elected(1, 2), state(1, raft.Leader, 2, 1)), "entry 1 of term 1 by counting",
@@ -291,6 +331,26 @@ func TestCheckersBite(t *testing.T) {
 			"change before an entry of the term is committed", &OneChange{}, // F13
 			history(all, writes(1, entries(1, 1)), state(1, raft.Leader, 1, 1), writes(1, change(2, 1))),
 			history(all, writes(1, entries(1, 1)), state(1, raft.Leader, 2, 1), writes(1, change(2, 2))), "before an entry of its term 2",
+		},
+		{
+			"one index, two memberships", &MembershipChain{}, // D45
+			history(all, has(1, since(2, joint)), has(2, since(2, joint)), crash(2), in(since(2, joint), start(2))),
+			history(all, has(1, since(2, joint)), has(2, since(2, joint)), crash(2), in(since(2, abc), start(2))), "another one had",
+		},
+		{
+			"two voters in one simple step", &MembershipChain{},
+			history(all, has(1, since(2, joint)), has(1, since(3, wire.Membership{Voters: []wire.NodeID{1, 4}}))),
+			history(all, has(1, since(2, wire.Membership{Voters: []wire.NodeID{1, 4}}))), "not all that decide",
+		},
+		{
+			"change of a joint configuration", &JointIsLeft{},
+			history(all, elected(1, 1), has(1, since(2, joint)), writes(1, changes(3, 1, wire.ChangeSet{}))),
+			history(all, elected(1, 1), has(1, since(2, joint)), writes(1, changes(3, 1, wire.OneChange(wire.ChangeRemove, 2)))), "appends 3@1 remove 2",
+		},
+		{
+			"leave without a joint configuration", &JointIsLeft{},
+			history(all, elected(1, 1), writes(1, changes(3, 1, wire.OneChange(wire.ChangeRemove, 2)))),
+			history(all, elected(1, 1), writes(1, changes(3, 1, wire.ChangeSet{}))), "appends 3@1 leave joint",
 		},
 	}
 	tried := map[string]bool{}

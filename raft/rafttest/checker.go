@@ -20,7 +20,7 @@ func Checkers() []Checker {
 		&ElectionSafety{}, &ElectionQuorum{}, &LeaderCompleteness{}, &LogMatching{}, &StateMachineSafety{}, &DurableApply{},
 		&TermMonotonic{}, &CommitMonotonic{}, &CommitQuorum{}, &CommitTerm{},
 		&VoteDurability{}, &SingleVote{}, &AckDurability{},
-		&LinearizableRead{}, &OnlyVotersCampaign{}, &OneChange{},
+		&LinearizableRead{}, &OnlyVotersCampaign{}, &OneChange{}, &JointIsLeft{}, &MembershipChain{},
 	}
 }
 

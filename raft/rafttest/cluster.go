@@ -222,10 +222,10 @@ func (c *Cluster) Propose(id wire.NodeID, data []byte) (i wire.Index, t wire.Ter
 }
 
 // Change asks node n to change the membership.
-func (c *Cluster) Change(id wire.NodeID, ch wire.Change) (i wire.Index, t wire.Term, err error) {
+func (c *Cluster) Change(id wire.NodeID, set wire.ChangeSet) (i wire.Index, t wire.Term, err error) {
 	n := c.nodes[id]
 	c.guard(n, func() {
-		i, t, err = n.core.ProposeChange(ch)
+		i, t, err = n.core.ProposeChange(set)
 		c.emit(&Event{Kind: EventPropose, Node: id, Index: i, Term: t, Err: err})
 	})
 	return i, t, err

@@ -206,6 +206,8 @@ func (d *Disk) Crash() int {
 func cloneMembership(m wire.Membership) wire.Membership {
 	m.Voters = slices.Clone(m.Voters)
 	m.Learners = slices.Clone(m.Learners)
+	m.Outgoing = slices.Clone(m.Outgoing)
+	m.Demoted = slices.Clone(m.Demoted)
 	return m
 }
 

@@ -235,12 +235,33 @@ func (s *Sim) change() {
 	if l == wire.NoNode {
 		return
 	}
-	ch := s.drawChange(l)
-	if s.hosts[ch.Node] == nil {
-		s.start(ch.Node)
+	set := s.drawChanges(l)
+	for _, ch := range set.Changes {
+		if s.hosts[ch.Node] == nil {
+			s.start(ch.Node)
+		}
 	}
-	_, _, err := s.cluster.Change(l, ch)
-	s.cluster.Note("%s is asked to %s %s%s", l, changeNames[ch.Kind], ch.Node, formatError(err))
+	_, _, err := s.cluster.Change(l, set)
+	s.cluster.Note("%s is asked to %s%s", l, FormatChangeSet(&set), formatError(err))
+}
+
+// drawChanges draws one change, or an exchange of several; now and then for one membership only, the present one or
+// another.
+func (s *Sim) drawChanges(l wire.NodeID) wire.ChangeSet {
+	set := wire.ChangeSet{Changes: []wire.Change{s.drawChange(l)}}
+	for chance(s.rng, s.plan.Together) {
+		ch := s.drawChange(l)
+		if !slices.ContainsFunc(set.Changes, func(c wire.Change) bool { return c.Node == ch.Node }) {
+			set.Changes = append(set.Changes, ch)
+		}
+	}
+	if chance(s.rng, 200) {
+		set.SetBase, set.Base = true, s.cluster.model.Replica(l).Membership.Index
+		if chance(s.rng, 300) {
+			set.Base++
+		}
+	}
+	return set
 }
 
 func (s *Sim) drawChange(l wire.NodeID) wire.Change {
@@ -254,6 +275,8 @@ func (s *Sim) drawChange(l wire.NodeID) wire.Change {
 		return wire.Change{Kind: wire.ChangeAddLearner, Node: any}
 	case m.IsLearner(any) && chance(s.rng, 700), !m.Contains(any):
 		return wire.Change{Kind: wire.ChangePromote, Node: any}
+	case m.IsVoter(any) && chance(s.rng, 300):
+		return wire.Change{Kind: wire.ChangeDemote, Node: any}
 	}
 	return wire.Change{Kind: wire.ChangeRemove, Node: any}
 }

@@ -123,8 +123,10 @@ func (s *Sim) soleLeader() wire.NodeID {
 func (s *Sim) behind(l wire.NodeID) string {
 	m := s.cluster.model
 	r := m.Replica(l)
-	members := append(append([]wire.NodeID(nil), r.Membership.Voters...), r.Membership.Learners...)
-	for _, n := range members {
+	if r.Membership.Joint() {
+		return fmt.Sprintf("%s has not left its joint configuration", l)
+	}
+	for _, n := range r.Membership.Members() {
 		o := m.Replica(n)
 		switch {
 		case o.Applied < s.heal.target:
@@ -145,7 +147,7 @@ func (s *Sim) unread(l wire.NodeID) string {
 	}
 	membership := s.cluster.model.Replica(l).Membership
 	why := ""
-	for _, n := range append(append([]wire.NodeID(nil), membership.Voters...), membership.Learners...) {
+	for _, n := range membership.Members() {
 		if !s.heal.answered[n] {
 			s.asked++
 			s.cluster.Read(n, s.asked)

@@ -138,6 +138,3 @@ func markOf(e *wire.Entry) Mark {
 	h.Write(e.Data)
 	return Mark{Term: e.Term, Kind: e.Kind, Sum: h.Sum64()}
 }
-
-// majority returns how many of n voters make a quorum.
-func majority(n int) int { return n/2 + 1 }

@@ -17,6 +17,8 @@ type Plan struct {
 	Learners int
 	// Spares are nodes outside of the group that changes may add.
 	Spares int
+	// Together is the rate at which one more change goes with another, in one set.
+	Together int
 	// Length is how long faults go on; the healing comes after it.
 	Length Time
 	Core   raft.Config
@@ -84,7 +86,7 @@ func Draw(seed uint64) Plan {
 		p.Learners = 1 + r.IntN(2)
 	}
 	if chance(r, 500) {
-		p.Spares, p.ChangeEvery = 1+r.IntN(2), between(r, 500, 8000)
+		p.Spares, p.ChangeEvery, p.Together = 1+r.IntN(4), between(r, 300, 8000), r.IntN(800)
 	}
 	if chance(r, 500) {
 		p.Drop = r.IntN(200)
@@ -147,8 +149,8 @@ func fault(r *rand.Rand, lo, hi Time) Time {
 // String tells the plan in one line.
 func (p *Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d voters, %d learners, %d spares, %s; election %d heartbeat %d; delay %d, drop %d dup %d late %d/%d; sync %d slow %d/%d;",
-		p.Seed, p.Voters, p.Learners, p.Spares, p.Length, p.Core.ElectionTicks, p.Core.HeartbeatTicks,
+	fmt.Fprintf(&b, "seed %d: %d voters, %d learners, %d spares (together %d), %s; election %d heartbeat %d; delay %d, drop %d dup %d late %d/%d; sync %d slow %d/%d;",
+		p.Seed, p.Voters, p.Learners, p.Spares, p.Together, p.Length, p.Core.ElectionTicks, p.Core.HeartbeatTicks,
 		p.DelayMax, p.Drop, p.Dup, p.Late, p.LateMax, p.SyncMax, p.SlowSync, p.SlowSyncMax)
 	fmt.Fprintf(&b, " every: propose %d read %d crash %d pause %d cut %d change %d transfer %d campaign %d unreachable %d compact %d",
 		p.ProposeEvery, p.ReadEvery, p.CrashEvery, p.PauseEvery, p.CutEvery, p.ChangeEvery, p.TransferEvery, p.CampaignEvery,

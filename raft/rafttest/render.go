@@ -134,7 +134,7 @@ func FormatEntry(e *wire.Entry) string {
 }
 
 var changeNames = [...]string{
-	wire.ChangeAddLearner: "add-learner", wire.ChangePromote: "promote", wire.ChangeRemove: "remove",
+	wire.ChangeAddLearner: "add-learner", wire.ChangePromote: "promote", wire.ChangeRemove: "remove", wire.ChangeDemote: "demote",
 }
 
 // ChangeNamed returns the kind of change that traces and transcripts call by this name, 0 for an unknown one.
@@ -144,11 +144,27 @@ func ChangeNamed(name string) wire.ChangeKind {
 
 func formatChange(data []byte) string {
 	r := wire.NewReader(data)
-	ch := wire.ReadChange(r)
-	if r.Done() != nil || ch.Kind == 0 || int(ch.Kind) >= len(changeNames) {
+	set := wire.ReadChangeSet(r)
+	if r.Done() != nil {
 		return fmt.Sprintf("change %x", data)
 	}
-	return fmt.Sprintf("%s %s", changeNames[ch.Kind], ch.Node)
+	return FormatChangeSet(&set)
+}
+
+// FormatChangeSet renders what a set does to whom, and for which membership it is meant.
+func FormatChangeSet(set *wire.ChangeSet) string {
+	parts := make([]string, len(set.Changes))
+	for i, ch := range set.Changes {
+		parts[i] = fmt.Sprintf("%s %s", changeNames[ch.Kind], ch.Node)
+	}
+	s := strings.Join(parts, " + ")
+	if len(parts) == 0 {
+		s = "leave joint"
+	}
+	if set.SetBase {
+		s += fmt.Sprintf(" if since %d", set.Base)
+	}
+	return s
 }
 
 // FormatUpdate renders what is to be written.
@@ -170,9 +186,15 @@ func FormatUpdate(u *wire.LogUpdate) string {
 	return strings.Join(parts, ", ")
 }
 
-// FormatMembership renders voters, learners and since when.
+// FormatMembership renders voters of both halves, learners and since when.
 func FormatMembership(m *wire.Membership) string {
 	s := fmt.Sprintf("voters %v", m.Voters)
+	if m.Joint() {
+		s += fmt.Sprintf(" outgoing %v", m.Outgoing)
+	}
+	if len(m.Demoted) > 0 {
+		s += fmt.Sprintf(" demoted %v", m.Demoted)
+	}
 	if len(m.Learners) > 0 {
 		s += fmt.Sprintf(" learners %v", m.Learners)
 	}

@@ -40,11 +40,11 @@ func (h *traceHash) hard(s wire.HardState) {
 
 func (h *traceHash) membership(m *wire.Membership) {
 	h.word(uint64(m.Index))
-	for _, n := range m.Voters {
-		h.word(uint64(n))
-	}
-	for _, n := range m.Learners {
-		h.word(uint64(n) << 32)
+	for _, list := range [...][]wire.NodeID{m.Voters, m.Learners, m.Outgoing, m.Demoted} {
+		h.word(uint64(len(list)))
+		for _, n := range list {
+			h.word(uint64(n))
+		}
 	}
 }
 

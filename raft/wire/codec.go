@@ -1,16 +1,14 @@
 package wire
 
-import (
-	"slices"
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // Number of fields of each array; docs/format.md has them one by one.
 const (
 	messageFields    = 13
 	entryFields      = 4
 	hardStateFields  = 3
-	membershipFields = 3
+	membershipFields = 5
+	changeSetFields  = 2
 	changeFields     = 2
 	errorFields      = 4
 
@@ -79,23 +77,25 @@ func ReadHardState(r *Reader) HardState {
 	return h
 }
 
-// AppendMembership appends m as [index, [voters], [learners]].
+// AppendMembership appends m as [index, [voters], [learners], [outgoing], [demoted]].
 func AppendMembership(dst []byte, m *Membership) []byte {
 	dst = AppendArray(dst, membershipFields)
 	dst = AppendUint(dst, uint64(m.Index))
 	dst = AppendNodes(dst, m.Voters)
-	return AppendNodes(dst, m.Learners)
+	dst = AppendNodes(dst, m.Learners)
+	dst = AppendNodes(dst, m.Outgoing)
+	return AppendNodes(dst, m.Demoted)
 }
 
-// ReadMembership reads what AppendMembership appends: sorted, disjoint, MaxMembers together at most.
+// ReadMembership reads what AppendMembership appends, if it is well formed.
 func ReadMembership(r *Reader) Membership {
 	off := r.off
 	r.Array(membershipFields)
-	m := Membership{Index: Index(r.UintMax(MaxNumber)), Voters: ReadNodes(r), Learners: ReadNodes(r)}
-	if r.err == nil && len(m.Voters)+len(m.Learners) > MaxMembers {
-		r.failAt(off, "membership", ErrLimit)
+	m := Membership{
+		Index: Index(r.UintMax(MaxNumber)), Voters: ReadNodes(r), Learners: ReadNodes(r),
+		Outgoing: ReadNodes(r), Demoted: ReadNodes(r),
 	}
-	if r.err == nil && !disjoint(m.Voters, m.Learners) {
+	if r.err == nil && !m.WellFormed() {
 		r.failAt(off, "membership", ErrInvalid)
 	}
 	if r.err != nil {
@@ -134,33 +134,50 @@ func ReadNodes(r *Reader) []NodeID {
 	return ids
 }
 
-// disjoint reports whether two sorted lists have no element in common.
-func disjoint(a, b []NodeID) bool {
-	for _, id := range a {
-		if _, found := slices.BinarySearch(b, id); found {
-			return false
-		}
+// AppendChangeSet appends s as [base or nil, [[kind, node]...]].
+func AppendChangeSet(dst []byte, s *ChangeSet) []byte {
+	dst = AppendArray(dst, changeSetFields)
+	if s.SetBase {
+		dst = AppendUint(dst, uint64(s.Base))
+	} else {
+		dst = AppendNil(dst)
 	}
-	return true
+	dst = AppendArray(dst, len(s.Changes))
+	for _, c := range s.Changes {
+		dst = AppendArray(dst, changeFields)
+		dst = AppendUint(dst, uint64(c.Kind))
+		dst = AppendUint(dst, uint64(c.Node))
+	}
+	return dst
 }
 
-// AppendChange appends c as [kind, node].
-func AppendChange(dst []byte, c Change) []byte {
-	dst = AppendArray(dst, changeFields)
-	dst = AppendUint(dst, uint64(c.Kind))
-	return AppendUint(dst, uint64(c.Node))
+// ReadChangeSet reads what AppendChangeSet appends: at most MaxChanges of known kinds, each of another node. No
+// changes are nil.
+func ReadChangeSet(r *Reader) ChangeSet {
+	off := r.off
+	r.Array(changeSetFields)
+	var s ChangeSet
+	if s.SetBase = !r.Nil(); s.SetBase {
+		s.Base = Index(r.UintMax(MaxNumber))
+	}
+	for range r.ArrayLen(MaxChanges) {
+		s.Changes = append(s.Changes, readChange(r))
+	}
+	if r.err == nil && !s.distinct() {
+		r.failAt(off, "changes of one node", ErrInvalid)
+	}
+	if r.err != nil {
+		return ChangeSet{}
+	}
+	return s
 }
 
-// ReadChange reads what AppendChange appends: a known kind and a node.
-func ReadChange(r *Reader) Change {
+func readChange(r *Reader) Change {
 	off := r.off
 	r.Array(changeFields)
 	c := Change{Kind: ChangeKind(r.UintMax(0xff)), Node: NodeID(r.UintMax(uint64(MaxNodeID)))}
 	if r.err == nil && (!c.Kind.Valid() || c.Node == NoNode) {
 		r.failAt(off, "change", ErrInvalid)
-	}
-	if r.err != nil {
-		return Change{}
 	}
 	return c
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -20,12 +22,23 @@ var decoders = []struct {
 }{
 	{"entry", AppendEntry(nil, &Entry{Term: 300, Index: 70000, Kind: EntryData, Data: []byte("data")}), func(r *Reader) { ReadEntry(r) }},
 	{"hard state", AppendHardState(nil, HardState{Term: 300, Vote: 2, Commit: 70000}), func(r *Reader) { ReadHardState(r) }},
-	{"membership", AppendMembership(nil, &Membership{Index: 9, Voters: []NodeID{1, 2, 300}, Learners: []NodeID{4}}), func(r *Reader) { ReadMembership(r) }},
+	{"membership", AppendMembership(nil, &jointMembership), func(r *Reader) { ReadMembership(r) }},
 	{"nodes", AppendNodes(nil, []NodeID{1, 2, 300}), func(r *Reader) { ReadNodes(r) }},
-	{"change", AppendChange(nil, Change{ChangePromote, 300}), func(r *Reader) { ReadChange(r) }},
+	{"change set", AppendChangeSet(nil, &exchange), func(r *Reader) { ReadChangeSet(r) }},
 	{"error", AppendError(nil, &Error{Code: CodeNotLeader, Group: 3, Leader: 2, Detail: "propose"}), func(r *Reader) { ReadError(r) }},
 	{"messages", AppendMessages(nil, someMessages()), func(r *Reader) { _, _ = ReadMessages(r, nil) }},
 }
+
+// exchange is a set with every kind of change, and jointMembership one that has every kind of member.
+var (
+	exchange = ChangeSet{
+		Changes: []Change{{ChangePromote, 300}, {ChangeRemove, 2}, {ChangeAddLearner, 1}, {ChangeDemote, MaxNodeID}},
+		SetBase: true, Base: 70000,
+	}
+	jointMembership = Membership{
+		Index: 9, Voters: []NodeID{1, 2, 300}, Learners: []NodeID{4}, Outgoing: []NodeID{1, 5, 6}, Demoted: []NodeID{6},
+	}
+)
 
 // someMessages has every field of every kind in use, with numbers of every width.
 func someMessages() []Message {
@@ -34,7 +47,7 @@ func someMessages() []Message {
 		{Type: MsgAppend, Group: math.MaxInt64, From: MaxNodeID, To: 1, Term: 90000, LogTerm: 4, Index: 70000, Commit: 1 << 40, Entries: []Entry{
 			{Term: 5, Index: 70001, Kind: EntryEmpty},
 			{Term: 5, Index: 70002, Kind: EntryData, Data: []byte("put")},
-			{Term: 90000, Index: 70003, Kind: EntryChange, Data: AppendChange(nil, Change{Kind: ChangePromote, Node: 9})},
+			{Term: 90000, Index: 70003, Kind: EntryChange, Data: AppendChangeSet(nil, &exchange)},
 		}},
 		{Type: MsgAppendReply, Reject: true, From: 2, To: 3, Term: 1, Index: 9, Hint: 4, HintTerm: 200},
 		{Type: MsgReadIndex, From: 2, To: 3, Context: math.MaxUint64},
@@ -58,16 +71,113 @@ func TestRoundTrips(t *testing.T) {
 			t.Errorf("%+v: %v", h, r.Err())
 		}
 	}
-	for _, m := range []Membership{{}, {Index: 5, Voters: []NodeID{1, 2, 300}}, {Voters: []NodeID{2}, Learners: []NodeID{1, MaxNodeID}}} {
+	for _, m := range []Membership{
+		{}, {Index: 5, Voters: []NodeID{1, 2, 300}}, {Voters: []NodeID{2}, Learners: []NodeID{1, MaxNodeID}}, jointMembership,
+	} {
 		r := NewReader(AppendMembership(nil, &m))
 		if diff := cmp.Diff(m, ReadMembership(r)); diff != "" || r.Done() != nil {
 			t.Errorf("%v %s", r.Err(), diff)
 		}
 	}
-	for _, c := range []Change{{ChangeAddLearner, 1}, {ChangePromote, 2}, {ChangeRemove, MaxNodeID}} {
-		if r := NewReader(AppendChange(nil, c)); ReadChange(r) != c || r.Done() != nil {
-			t.Errorf("%+v: %v", c, r.Err())
+	for _, s := range []ChangeSet{{}, exchange, OneChange(ChangeDemote, 3), {SetBase: true}, {Changes: exchange.Changes}} {
+		r := NewReader(AppendChangeSet(nil, &s))
+		if diff := cmp.Diff(s, ReadChangeSet(r)); diff != "" || r.Done() != nil {
+			t.Errorf("%v %s", r.Err(), diff)
 		}
+	}
+}
+
+// D59: any membership survives a round trip whole, learners, outgoing and demoted voters included, and what a
+// decoder lets through is well formed.
+func TestMembershipsRoundTrip(t *testing.T) {
+	r := rand.New(rand.NewPCG(59, 59))
+	joint, demoted := 0, 0
+	for range 20000 {
+		m := randomMembership(r)
+		rd := NewReader(AppendMembership(nil, &m))
+		got := ReadMembership(rd)
+		if diff := cmp.Diff(m, got); diff != "" || rd.Done() != nil || !got.WellFormed() {
+			t.Fatalf("%+v: %v %s", m, rd.Err(), diff)
+		}
+		if m.Joint() {
+			joint++
+		}
+		if len(m.Demoted) > 0 {
+			demoted++
+		}
+	}
+	if joint < 5000 || demoted < 1000 {
+		t.Errorf("%d joint configurations, %d of them with demoted voters", joint, demoted)
+	}
+}
+
+// randomMembership draws a well-formed membership of up to 9 nodes.
+func randomMembership(r *rand.Rand) Membership {
+	m := Membership{Index: Index(r.Uint64N(MaxNumber)), Voters: []NodeID{1}}
+	joint := r.IntN(2) == 0
+	for n := NodeID(2); n < 10; n++ {
+		id := n<<20 + NodeID(r.IntN(1000))
+		switch kind := r.IntN(6); {
+		case kind == 0:
+			m.Learners = append(m.Learners, id)
+		case kind == 1 || !joint && kind < 4:
+			m.Voters = append(m.Voters, id)
+		case joint && kind == 2:
+			m.Voters, m.Outgoing = append(m.Voters, id), append(m.Outgoing, id)
+		case joint && kind == 3:
+			m.Outgoing = append(m.Outgoing, id)
+		case joint && kind == 4:
+			m.Outgoing, m.Demoted = append(m.Outgoing, id), append(m.Demoted, id)
+		}
+	}
+	return m
+}
+
+// Memberships and sets of changes as the library writes and reads them.
+func TestMembershipAgainstLibrary(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 9))
+	for range 1000 {
+		m := randomMembership(r)
+		b := AppendMembership(nil, &m)
+		lists := [][]NodeID{m.Voters, m.Learners, m.Outgoing, m.Demoted}
+		sameBytes(t, "membership", b, encoded(t, func(e *msgpack.Encoder) error {
+			errs := []error{e.EncodeArrayLen(membershipFields), e.EncodeUint(uint64(m.Index))}
+			for _, list := range lists {
+				errs = append(errs, e.EncodeArrayLen(len(list)))
+				for _, n := range list {
+					errs = append(errs, e.EncodeUint(uint64(n)))
+				}
+			}
+			return errors.Join(errs...)
+		}))
+		var fields struct {
+			_msgpack                            struct{} `msgpack:",as_array"`
+			Index                               uint64
+			Voters, Learners, Outgoing, Demoted []uint64
+		}
+		if err := msgpack.Unmarshal(b, &fields); err != nil || fields.Index != uint64(m.Index) {
+			t.Fatalf("%+v read as %+v, %v", m, fields, err)
+		}
+		for i, list := range [][]uint64{fields.Voters, fields.Learners, fields.Outgoing, fields.Demoted} {
+			if !slices.EqualFunc(list, lists[i], func(a uint64, n NodeID) bool { return a == uint64(n) }) {
+				t.Fatalf("%+v read as %+v", m, fields)
+			}
+		}
+	}
+	for _, s := range []ChangeSet{{}, exchange, OneChange(ChangeRemove, 3)} {
+		sameBytes(t, "change set", AppendChangeSet(nil, &s), encoded(t, func(e *msgpack.Encoder) error {
+			errs := []error{e.EncodeArrayLen(changeSetFields)}
+			if s.SetBase {
+				errs = append(errs, e.EncodeUint(uint64(s.Base)))
+			} else {
+				errs = append(errs, e.EncodeNil())
+			}
+			errs = append(errs, e.EncodeArrayLen(len(s.Changes)))
+			for _, c := range s.Changes {
+				errs = append(errs, e.EncodeArrayLen(changeFields), e.EncodeUint(uint64(c.Kind)), e.EncodeUint(uint64(c.Node)))
+			}
+			return errors.Join(errs...)
+		}))
 	}
 }
 
@@ -201,12 +311,15 @@ func TestMessagesRefused(t *testing.T) {
 
 func TestSmallValuesRefused(t *testing.T) {
 	nodes := func(ids ...NodeID) []byte { return AppendNodes(nil, ids) }
-	member := func(voters, learners []byte) []byte {
-		return append(append(AppendUint(AppendArray(nil, 3), 1), voters...), learners...)
+	member := func(m Membership) []byte { return AppendMembership(nil, &m) }
+	set := func(changes ...Change) []byte { return AppendChangeSet(nil, &ChangeSet{Changes: changes}) }
+	var many, others []NodeID
+	for i := range NodeID(MaxMembers) {
+		many, others = append(many, i+1), append(others, i+MaxMembers)
 	}
-	many := make([]NodeID, MaxMembers)
-	for i := range many {
-		many[i] = NodeID(i + 1)
+	crowd := make([]Change, MaxChanges+1)
+	for i := range crowd {
+		crowd[i] = Change{ChangeRemove, NodeID(i + 1)}
 	}
 	for _, c := range []struct {
 		name string
@@ -215,14 +328,21 @@ func TestSmallValuesRefused(t *testing.T) {
 		want error
 	}{
 		{"vote without a term", AppendHardState(nil, HardState{Vote: 1}), func(r *Reader) { ReadHardState(r) }, ErrInvalid},
-		{"change of kind 0", AppendChange(nil, Change{Node: 1}), func(r *Reader) { ReadChange(r) }, ErrInvalid},
-		{"change of kind 4", AppendChange(nil, Change{4, 1}), func(r *Reader) { ReadChange(r) }, ErrInvalid},
-		{"change of nobody", AppendChange(nil, Change{Kind: ChangeRemove}), func(r *Reader) { ReadChange(r) }, ErrInvalid},
+		{"change of kind 0", set(Change{Node: 1}), func(r *Reader) { ReadChangeSet(r) }, ErrInvalid},
+		{"change of kind 5", set(Change{5, 1}), func(r *Reader) { ReadChangeSet(r) }, ErrInvalid},
+		{"change of nobody", set(Change{Kind: ChangeRemove}), func(r *Reader) { ReadChangeSet(r) }, ErrInvalid},
+		{"two changes of one node", set(Change{ChangeRemove, 3}, Change{ChangePromote, 2}, Change{ChangePromote, 3}), func(r *Reader) { ReadChangeSet(r) }, ErrInvalid},
+		{"too many changes", set(crowd...), func(r *Reader) { ReadChangeSet(r) }, ErrLimit},
 		{"node 0", nodes(0), func(r *Reader) { ReadNodes(r) }, ErrInvalid},
 		{"nodes unsorted", nodes(2, 1), func(r *Reader) { ReadNodes(r) }, ErrInvalid},
 		{"node twice", nodes(2, 2), func(r *Reader) { ReadNodes(r) }, ErrInvalid},
-		{"voter is learner", member(nodes(1, 5), nodes(5)), func(r *Reader) { ReadMembership(r) }, ErrInvalid},
-		{"too many members", member(AppendNodes(nil, many), nodes(999)), func(r *Reader) { ReadMembership(r) }, ErrLimit},
+		{"voter is learner", member(Membership{Voters: []NodeID{1, 5}, Learners: []NodeID{5}}), func(r *Reader) { ReadMembership(r) }, ErrInvalid},
+		{"outgoing is learner", member(Membership{Voters: []NodeID{1}, Learners: []NodeID{5}, Outgoing: []NodeID{5}}), func(r *Reader) { ReadMembership(r) }, ErrInvalid},
+		{"demoted stays voter", member(Membership{Voters: []NodeID{1, 5}, Outgoing: []NodeID{5}, Demoted: []NodeID{5}}), func(r *Reader) { ReadMembership(r) }, ErrInvalid},
+		{"demoted was no voter", member(Membership{Voters: []NodeID{1}, Outgoing: []NodeID{1}, Demoted: []NodeID{5}}), func(r *Reader) { ReadMembership(r) }, ErrInvalid},
+		{"nobody is to vote", member(Membership{Outgoing: []NodeID{1}}), func(r *Reader) { ReadMembership(r) }, ErrInvalid},
+		{"too many members", member(Membership{Voters: many, Learners: []NodeID{999}}), func(r *Reader) { ReadMembership(r) }, ErrInvalid},
+		{"too many voters in both halves", member(Membership{Voters: many, Outgoing: others}), func(r *Reader) { ReadMembership(r) }, ErrInvalid},
 		{"too many nodes", append(AppendArray(nil, MaxMembers+1), make([]byte, 999)...), func(r *Reader) { ReadNodes(r) }, ErrLimit},
 	} {
 		r := NewReader(c.in)

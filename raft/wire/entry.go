@@ -9,7 +9,7 @@ const (
 	EntryEmpty EntryKind = 1
 	// EntryData carries packed commands for the group's state machine (see raft/multiraft).
 	EntryData EntryKind = 2
-	// EntryChange carries one encoded Change of the membership.
+	// EntryChange carries one encoded ChangeSet: the step to the next membership.
 	EntryChange EntryKind = 3
 )
 

@@ -40,8 +40,10 @@ const (
 	CodeBadRequest Code = 14
 	// CodeTimeout: not applied; the deadline passed before the request was taken in.
 	CodeTimeout Code = 15
+	// CodeConflict: not applied; what the request names the version of has changed since it was looked at.
+	CodeConflict Code = 16
 
-	maxCode = CodeTimeout
+	maxCode = CodeConflict
 )
 
 var codeText = [...]string{
@@ -50,6 +52,7 @@ var codeText = [...]string{
 	CodeStopped: "node stopping", CodeStaleEpoch: "stale epoch", CodeUnknownOutcome: "outcome unknown",
 	CodeTooLarge: "too large", CodeUnreachable: "peer unreachable", CodeNotApplied: "not applied",
 	CodeStorage: "storage refuses writes", CodeBadRequest: "bad request", CodeTimeout: "timed out before it was taken in",
+	CodeConflict: "conflict",
 }
 
 // String returns the code's text.

@@ -88,9 +88,9 @@ func FuzzReadMembership(f *testing.F) {
 	fuzzOne(f, ReadMembership, func(b []byte, m Membership) []byte { return AppendMembership(b, &m) })
 }
 
-func FuzzReadChange(f *testing.F) {
-	seeds(f, good("change"))
-	fuzzOne(f, ReadChange, AppendChange)
+func FuzzReadChangeSet(f *testing.F) {
+	seeds(f, good("change set"))
+	fuzzOne(f, ReadChangeSet, func(b []byte, s ChangeSet) []byte { return AppendChangeSet(b, &s) })
 }
 
 func FuzzReadError(f *testing.F) {

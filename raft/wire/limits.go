@@ -16,9 +16,11 @@ const (
 	// MaxBatchEntries bounds the entries of all messages of one batch, for the same reason: 6 MiB decoded. As
 	// every entry counts entryOverhead bytes at least, 4 MiB of appends by Entry.Size never reach it.
 	MaxBatchEntries = 1 << 17
-	// MaxMembers bounds voters and learners of one group. A quorum of more than a handful helps nobody;
+	// MaxMembers bounds the members of one group, in a joint configuration those of both halves. A quorum of more than a handful helps nobody;
 	// 64 nodes are tested.
 	MaxMembers = 256
+	// MaxChanges bounds one set of changes: enough to exchange 32 voters in one step.
+	MaxChanges = 64
 	// MaxDetail bounds Error.Detail in bytes: enough for a sentence with its next step.
 	MaxDetail = 512
 )

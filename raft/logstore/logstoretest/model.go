@@ -164,12 +164,22 @@ func (m *Model) entries(u *wire.LogUpdate, g *twin) {
 func (m *Model) membership(index wire.Index) wire.Membership {
 	var ms wire.Membership
 	ms.Index = index
-	for id := wire.NodeID(1); id < 8; id++ {
-		switch m.rng.IntN(3) {
+	kinds := 3
+	if ms.Voters = []wire.NodeID{1}; m.rng.IntN(2) == 0 {
+		kinds = 6 // a joint configuration
+	}
+	for id := wire.NodeID(2); id < 9; id++ {
+		switch m.rng.IntN(kinds) {
 		case 0:
 			ms.Voters = append(ms.Voters, id)
 		case 1:
 			ms.Learners = append(ms.Learners, id)
+		case 3:
+			ms.Voters, ms.Outgoing = append(ms.Voters, id), append(ms.Outgoing, id)
+		case 4:
+			ms.Outgoing = append(ms.Outgoing, id)
+		case 5:
+			ms.Outgoing, ms.Demoted = append(ms.Outgoing, id), append(ms.Demoted, id)
 		}
 	}
 	return ms

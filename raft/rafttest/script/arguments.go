@@ -121,6 +121,21 @@ func (a arguments) is(key string, v uint64) bool {
 	return !ok || slices.Contains(vals, strconv.FormatUint(v, 10))
 }
 
+// changes returns the set of changes in words: kind, node, kind, node.
+func (a arguments) changes(words []string) (wire.ChangeSet, error) {
+	var set wire.ChangeSet
+	_, set.SetBase = a.values("base")
+	set.Base = wire.Index(a.number("base", 0))
+	for i := 0; i+1 < len(words); i += 2 {
+		kind := rafttest.ChangeNamed(words[i])
+		if kind == 0 {
+			return set, fmt.Errorf("unknown change %q", words[i])
+		}
+		set.Changes = append(set.Changes, wire.Change{Kind: kind, Node: wire.NodeID(parseNumber(words[i+1]))})
+	}
+	return set, nil
+}
+
 // message builds a message by hand; what is not given is zero, the group is the right one.
 func (a arguments) message() wire.Message {
 	m := wire.Message{
@@ -134,11 +149,17 @@ func (a arguments) message() wire.Message {
 	}
 	entries, _ := a.values("entries")
 	for _, text := range entries {
-		// index@term:data
+		// index@term:data, or index@term:+kind/node/kind/node for a change
 		place, data, _ := strings.Cut(text, ":")
 		index, term, _ := strings.Cut(place, "@")
 		e := wire.Entry{Index: wire.Index(parseNumber(index)), Term: wire.Term(parseNumber(term)), Kind: wire.EntryEmpty}
-		if data != "" {
+		if words, ok := strings.CutPrefix(data, "+"); ok {
+			set, err := arguments(nil).changes(strings.Split(words, "/"))
+			if err != nil {
+				panic(err)
+			}
+			e.Kind, e.Data = wire.EntryChange, wire.AppendChangeSet(nil, &set)
+		} else if data != "" {
 			e.Kind, e.Data = wire.EntryData, []byte(data)
 		}
 		m.Entries = append(m.Entries, e)

@@ -30,7 +30,8 @@ type command struct {
 //	elect N by=(M,...)    gone, campaign N, and only N and M exchange requests and votes; what N sends as leader
 //	                      stays in the network
 //	propose N DATA        or: propose N size=BYTES [count=COUNT]
-//	change N KIND M       KIND is add-learner, promote or remove
+//	change N KIND M       KIND is add-learner, promote, remove or demote; several in one set: "change N promote 4 remove 2";
+//	                      base=INDEX names the membership that it is meant for
 //	read N CONTEXT
 //	transfer N M
 //	unreachable N M       a send of N to M failed
@@ -232,11 +233,11 @@ func (s *Script) cmdPropose(a arguments) error {
 }
 
 func (s *Script) cmdChange(a arguments) error {
-	kind := rafttest.ChangeNamed(a.word(1))
-	if kind == 0 {
-		return fmt.Errorf("unknown change %q", a.word(1))
+	set, err := a.changes(a.words()[1:])
+	if err != nil {
+		return err
 	}
-	i, t, err := s.cluster.Change(a.node(0), wire.Change{Kind: kind, Node: a.node(2)})
+	i, t, err := s.cluster.Change(a.node(0), set)
 	if err != nil {
 		fmt.Fprintf(&s.out, "%s refuses: %s\n", a.node(0), explain(err))
 		return nil

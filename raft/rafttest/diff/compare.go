@@ -14,6 +14,7 @@ func (w *world) compareState(p *pair) {
 	if p.pending() && ours.applied != theirs.applied {
 		w.note(depAppliedLater)
 		theirs.applied, theirs.voters, theirs.learners = ours.applied, ours.voters, ours.learners
+		theirs.outgoing, theirs.demoted = ours.outgoing, ours.demoted
 	}
 	p.inStep = [maxNodes + 1]bool{}
 	for n, next := range p.before.next {
@@ -111,9 +112,9 @@ func (w *world) compareReads(p *pair, c *cause) {
 		switch r := p.asked[a.read]; {
 		case a.refused:
 			w.note(depReadRefused)
-		case !r.theirsDone && p.now.voters != p.before.voters:
+		case !r.theirsDone && !p.now.sameVoters(&p.before):
 			w.note(depReadAtChange)
-		case !r.theirsDone && c.kind == doDeliver && !(p.now.voters | p.now.learners).has(c.m.from):
+		case !r.theirsDone && c.kind == doDeliver && !(p.now.voting() | p.now.learners).has(c.m.from):
 			w.note(depReadOfRemoved)
 		case !r.theirsDone && w.batched(p):
 			w.note(depRoundsBatched)

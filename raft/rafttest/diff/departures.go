@@ -31,6 +31,9 @@ const (
 	depTransferRefused
 	depTransferDeclined
 	depChangeRefused
+	depSimpleSet
+	depLeaveSooner
+	depStuckWithoutAdvice
 	depAppendBeyondCommit
 	depHeartbeatCommit
 	depEmptyAppend
@@ -114,6 +117,18 @@ var table = [departures]row{
 	depTransferRefused:  {"transfer-refused", "a transfer is refused with a reason (in progress, unreachable, no voter), and one to oneself does nothing, where the reference replaces or ignores it (here: not asked)", "refusing is always safe"},
 	depTransferDeclined: {"transfer-declined", "who cannot campaign tells the leader, which goes on; the reference's waits for the timeout (here: ended)", "ending a transfer is always safe"},
 	depChangeRefused:    {"change-refused", "a change is refused with a reason where the reference appends an empty entry, or takes it (here: not asked)", "refusing is always safe"},
+	depSimpleSet: {
+		"simple-set", "a set of changes that moves one voter at most takes effect at once; the reference enters a joint configuration for every set of two (here: given the changes one by one)",
+		"majorities of voters that differ by one meet (thesis section 4.1); learners decide nothing",
+	},
+	depLeaveSooner: {
+		"leave-sooner", "a joint configuration is left as soon as a transfer of leadership is over; the reference waits for the next entry to be applied (here: asked to leave)",
+		"any moment is right once the joint configuration is in effect and an entry of the term is committed",
+	},
+	depStuckWithoutAdvice: {
+		"stuck-without-advice", "if only nodes that may not lead know that a change is committed, nobody is elected by the reference's messages any more; by ours somebody is (here: ours carry the rest)",
+		"as commit-advice: it is what the advice is for (D43)",
+	},
 	depAppendBeyondCommit: {
 		"append-beyond-commit", "of an append that begins below the commit index, what lies beyond is taken; the reference takes nothing (here: it gets that part only)",
 		"what is committed is in every later leader's log, so the rest follows it as the leader says",

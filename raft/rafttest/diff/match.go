@@ -132,7 +132,7 @@ func (w *world) explainReadReply(p *pair, side int, m *message) (departure, bool
 	case m.reject:
 		p.early[m.read] = depReadRefused
 		return depReadRefusal, true
-	case p.now.voters != p.before.voters:
+	case !p.now.sameVoters(&p.before):
 		p.early[m.read] = depReadAtChange
 	case w.batched(p):
 		p.early[m.read] = depRoundsBatched
@@ -184,7 +184,7 @@ func (w *world) explainAppend(p *pair, c *cause, side int, m *message) (departur
 
 func explainHeartbeat(p *pair, c *cause, side int, m *message) (departure, bool) {
 	switch {
-	case side == sideOurs && leads(&p.before) && !leads(&p.now) && !p.now.voters.has(p.id):
+	case side == sideOurs && leads(&p.before) && !leads(&p.now) && !p.now.voting().has(p.id):
 		return depFarewell, true
 	case side == sideTheirs && c.kind == doTick && leads(&p.before) && !leads(&p.now):
 		return depQuorumClock, true // said before it was told to check

@@ -111,8 +111,8 @@ func entriesString(entries []wire.Entry) string {
 		case wire.EntryEmpty:
 			b.WriteString(":empty")
 		case wire.EntryChange:
-			ch := wire.ReadChange(wire.NewReader(e.Data))
-			fmt.Fprintf(&b, ":change%d-%d", ch.Kind, ch.Node)
+			set := wire.ReadChangeSet(wire.NewReader(e.Data))
+			fmt.Fprintf(&b, ":change%v", set.Changes)
 		case wire.EntryData:
 			fmt.Fprintf(&b, ":%x", e.Data)
 		}
@@ -251,12 +251,14 @@ func entriesFromTheirs(list []*pb.Entry) ([]wire.Entry, error) {
 	for i, e := range list {
 		w := wire.Entry{Term: wire.Term(e.GetTerm()), Index: wire.Index(e.GetIndex()), Kind: wire.EntryData, Data: e.GetData()}
 		switch {
-		case e.GetType() == pb.EntryConfChange:
-			var cc pb.ConfChange
-			if err := proto.Unmarshal(e.GetData(), &cc); err != nil {
-				return nil, fmt.Errorf("configuration change of the reference: %w", err)
+		case e.GetType() == pb.EntryConfChangeV2:
+			cc, err := readTheirChange(e)
+			if err != nil {
+				return nil, err
 			}
-			w.Kind, w.Data = wire.EntryChange, wire.AppendChange(nil, changeFromTheirs(&cc))
+			if w.Kind, w.Data = wire.EntryChange, cc.GetContext(); len(cc.GetChanges()) == 0 {
+				w.Data = wire.AppendChangeSet(nil, &wire.ChangeSet{})
+			}
 		case len(w.Data) == 0:
 			w.Kind, w.Data = wire.EntryEmpty, nil
 		}
@@ -275,9 +277,8 @@ func entriesToTheirs(list []wire.Entry) []*pb.Entry {
 		e := &array[i]
 		e.Term, e.Index, e.Data, e.Type = new(uint64(list[i].Term)), new(uint64(list[i].Index)), list[i].Data, pb.EntryNormal.Enum()
 		if list[i].Kind == wire.EntryChange {
-			cc := changeToTheirs(wire.ReadChange(wire.NewReader(list[i].Data)))
-			e.Type = pb.EntryConfChange.Enum()
-			e.Data, _ = proto.Marshal(cc)
+			e.Type = pb.EntryConfChangeV2.Enum()
+			e.Data, _ = proto.Marshal(changeToTheirs(list[i].Data))
 		}
 		out[i] = e
 	}
@@ -285,18 +286,28 @@ func entriesToTheirs(list []wire.Entry) []*pb.Entry {
 }
 
 var theirChanges = [...]pb.ConfChangeType{
-	wire.ChangeAddLearner: pb.ConfChangeAddLearnerNode, wire.ChangePromote: pb.ConfChangeAddNode, wire.ChangeRemove: pb.ConfChangeRemoveNode,
+	wire.ChangeAddLearner: pb.ConfChangeAddLearnerNode, wire.ChangePromote: pb.ConfChangeAddNode,
+	wire.ChangeRemove: pb.ConfChangeRemoveNode, wire.ChangeDemote: pb.ConfChangeAddLearnerNode,
 }
 
-func changeToTheirs(ch wire.Change) *pb.ConfChange {
-	return &pb.ConfChange{Type: theirChanges[ch.Kind].Enum(), NodeId: new(uint64(ch.Node))}
-}
-
-func changeFromTheirs(cc *pb.ConfChange) wire.Change {
-	for kind, t := range theirChanges {
-		if kind > 0 && t == cc.GetType() {
-			return wire.Change{Kind: wire.ChangeKind(kind), Node: wire.NodeID(cc.GetNodeId())}
-		}
+// changeToTheirs translates the data of a change entry of ours, which travels along: theirs has no base and no word for
+// demoting.
+func changeToTheirs(data []byte) *pb.ConfChangeV2 {
+	set := wire.ReadChangeSet(wire.NewReader(data))
+	cc := &pb.ConfChangeV2{}
+	for _, ch := range set.Changes {
+		cc.Changes = append(cc.Changes, &pb.ConfChangeSingle{Type: theirChanges[ch.Kind].Enum(), NodeId: new(uint64(ch.Node))})
 	}
-	return wire.Change{}
+	if len(cc.Changes) > 0 {
+		cc.Context = data
+	}
+	return cc
+}
+
+func readTheirChange(e *pb.Entry) (*pb.ConfChangeV2, error) {
+	cc := &pb.ConfChangeV2{}
+	if err := proto.Unmarshal(e.GetData(), cc); err != nil {
+		return nil, fmt.Errorf("configuration change of the reference: %w", err)
+	}
+	return cc, nil
 }

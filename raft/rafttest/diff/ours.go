@@ -138,6 +138,7 @@ func (o *ours) state() state {
 	s := state{
 		role: st.Role, term: st.Term, vote: st.Vote, lead: st.Leader, commit: st.Commit, applied: o.applied,
 		transferee: st.Transferee, voters: setOf(st.Membership.Voters), learners: setOf(st.Membership.Learners),
+		outgoing: setOf(st.Membership.Outgoing), demoted: setOf(st.Membership.Demoted),
 	}
 	for i := range st.Followers {
 		f := &st.Followers[i]

@@ -168,7 +168,7 @@ func (p *pair) round(term wire.Term, position uint64) uint64 {
 }
 
 // soleVoter reports whether the node's membership has one voter.
-func soleVoter(s *state) bool { return s.voters&(s.voters-1) == 0 }
+func soleVoter(s *state) bool { return s.voting()&(s.voting()-1) == 0 }
 
 // leads reports whether s is a leader's.
 func leads(s *state) bool { return s.role == raft.Leader }

@@ -26,11 +26,19 @@ type state struct {
 	commit, applied  wire.Index
 	transferee       wire.NodeID
 	voters, learners nodeSet
-	match            [maxNodes + 1]wire.Index // a leader's followers
+	// outgoing is not empty in a joint configuration; demoted are those of them that become learners.
+	outgoing, demoted nodeSet
+	match             [maxNodes + 1]wire.Index // a leader's followers
 	// next is where a leader goes on with followers that take everything, 0 for others. When that is so is taste, but if both
 	// sides agree on it, they must send the same.
 	next [maxNodes + 1]wire.Index
 }
+
+// voting is everybody who votes.
+func (s *state) voting() nodeSet { return s.voters | s.outgoing }
+
+// sameVoters reports whether the same nodes vote in the same halves.
+func (s *state) sameVoters(o *state) bool { return s.voters == o.voters && s.outgoing == o.outgoing }
 
 // nodeSet has bit n for node n.
 type nodeSet uint8
@@ -58,6 +66,9 @@ func (s *state) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s term %d vote %d leader %d commit %d applied %d voters %v learners %v",
 		s.role, s.term, s.vote, s.lead, s.commit, s.applied, s.voters.list(), s.learners.list())
+	if s.outgoing != 0 {
+		fmt.Fprintf(&b, " outgoing %v demoted %v", s.outgoing.list(), s.demoted.list())
+	}
 	if s.transferee != 0 {
 		fmt.Fprintf(&b, " transfer to %d", s.transferee)
 	}

@@ -49,7 +49,7 @@ const (
 // base is the weight of each kind in a world where nothing is special.
 var base = [kinds]int{
 	chooseDeliver: 300, chooseTick: 20, chooseTickAll: 12, chooseSilence: 2, choosePropose: 50, chooseCampaign: 8, chooseCrash: 5,
-	chooseRestart: 12, chooseCut: 5, chooseHeal: 8, chooseChange: 10, chooseTransfer: 8, chooseRead: 20, chooseUnreachable: 3, chooseSync: 30,
+	chooseRestart: 12, chooseCut: 5, chooseHeal: 8, chooseChange: 24, chooseTransfer: 8, chooseRead: 20, chooseUnreachable: 3, chooseSync: 30,
 }
 
 // draw makes a plan. Rates differ widely between seeds, so that each fault has schedules in which it is rare, frequent, or
@@ -142,7 +142,8 @@ func (w *world) play(k kind) {
 	case chooseHeal:
 		w.blocked = [maxNodes + 1]nodeSet{}
 	case chooseChange:
-		w.change(w.likelyLeader(), wire.Change{Kind: wire.ChangeKind(1 + w.rng.IntN(3)), Node: p.id})
+		leader := w.likelyLeader()
+		w.change(leader, w.drawChanges(leader, p.id))
 	case chooseTransfer:
 		w.transfer(w.likelyLeader(), p.id)
 	case chooseRead:
@@ -162,6 +163,37 @@ func (w *world) play(k kind) {
 			w.sync(p, 1+w.rng.IntN(3))
 		}
 	}
+}
+
+// drawChanges draws a set of changes, n's among them: one, or several that go together; mostly such as make sense, and
+// now and then for one membership only.
+func (w *world) drawChanges(leader *pair, n wire.NodeID) wire.ChangeSet {
+	var set wire.ChangeSet
+	for {
+		set.Changes = append(set.Changes, wire.Change{Kind: w.drawKind(&leader.now, n), Node: n})
+		n = n%wire.NodeID(w.plan.nodes) + 1
+		if n == set.Changes[0].Node || w.rng.IntN(3) == 0 {
+			break
+		}
+	}
+	if w.rng.IntN(4) == 0 {
+		set.SetBase, set.Base = true, leader.ours.core.Status().Membership.Index+wire.Index(w.rng.IntN(4)/3)
+	}
+	return set
+}
+
+func (w *world) drawKind(s *state, n wire.NodeID) wire.ChangeKind {
+	kinds := []wire.ChangeKind{wire.ChangeAddLearner, wire.ChangePromote, wire.ChangeRemove, wire.ChangeDemote}
+	switch {
+	case w.rng.IntN(8) == 0:
+	case s.voting().has(n):
+		kinds = kinds[2:]
+	case s.learners.has(n):
+		kinds = kinds[1:3]
+	default:
+		kinds = kinds[:2]
+	}
+	return kinds[w.rng.IntN(len(kinds))]
 }
 
 func (w *world) anyPair() *pair { return w.nodes[1+w.rng.IntN(w.plan.nodes)] }
@@ -245,29 +277,57 @@ func (w *world) converge() {
 			w.restart(p)
 		}
 	}
+	if w.comeToRest() || w.failure != nil {
+		return
+	}
+	if w.plan.carrier == sideTheirs && w.changeNotHeardOf() {
+		w.note(depStuckWithoutAdvice)
+		w.plan.carrier = sideOurs
+		if w.comeToRest() || w.failure != nil {
+			return
+		}
+	}
+	w.failf(w.nodes[1], "no agreement %d ticks after the world was healed", maxHealTicks)
+}
+
+// comeToRest reports whether the cluster agrees in time.
+func (w *world) comeToRest() bool {
 	for n := 1; n <= maxHealTicks && w.failure == nil; n++ {
 		w.quiesce(maxQuiesce)
 		if p := w.leader(); p != nil && n%proposeAtTicks == 0 {
 			w.propose(p)
 			w.quiesce(maxQuiesce)
 			if w.agreed(p) {
-				return
+				return true
 			}
 		}
 		w.tickAll()
 	}
-	if w.failure == nil {
-		w.failf(w.nodes[1], "no agreement %d ticks after the world was healed", maxHealTicks)
+	return false
+}
+
+// changeNotHeardOf reports whether somebody holds a change and does not know that it is committed, and somebody else
+// knows it.
+func (w *world) changeNotHeardOf() bool {
+	for _, p := range w.pairs() {
+		for _, e := range p.ours.log[p.now.commit:] {
+			if e.Kind == wire.EntryChange && slices.ContainsFunc(w.pairs(), func(o *pair) bool {
+				return o.now.commit >= e.Index && termAt(o.ours.log, e.Index) == e.Term
+			}) {
+				return true
+			}
+		}
 	}
+	return false
 }
 
 // agreed reports whether every member has applied the whole log of leader p.
 func (w *world) agreed(p *pair) bool {
 	last := wire.Index(len(p.ours.log))
-	for _, n := range append(p.now.voters.list(), p.now.learners.list()...) {
+	for _, n := range append(p.now.voting().list(), p.now.learners.list()...) {
 		if w.nodes[n].now.applied != last {
 			return false
 		}
 	}
-	return leads(&p.now)
+	return leads(&p.now) && p.now.outgoing == 0
 }

@@ -159,15 +159,15 @@ func (w *world) propose(p *pair) {
 }
 
 // change asks p to change the membership. The reference is asked only for what ours takes.
-func (w *world) change(p *pair, ch wire.Change) {
+func (w *world) change(p *pair, set wire.ChangeSet) {
 	w.sync(p, all)
-	w.say("change kind %d node %d, asked of %d", ch.Kind, ch.Node, p.id)
+	w.say("change %v (base %d, %v) asked of %d", set.Changes, set.Base, set.SetBase, p.id)
 	w.act(p, &cause{kind: doChange}, func() {
-		if _, _, err := p.ours.core.ProposeChange(ch); err != nil {
+		if _, _, err := p.ours.core.ProposeChange(set); err != nil {
 			w.note(depChangeRefused)
 			return
 		}
-		if err := p.theirs.node.ProposeConfChange(changeToTheirs(ch)); err != nil {
+		if err := p.theirs.node.ProposeConfChange(changeToTheirs(wire.AppendChangeSet(nil, &set))); err != nil {
 			w.failf(p, "ours takes a change, the reference says %v", err)
 		}
 	})
@@ -238,7 +238,7 @@ func (w *world) advise(p *pair, m *message) bool {
 
 // lose lets the reference lose the election that it holds: all who have not answered refuse.
 func (w *world) lose(p *pair) {
-	for _, n := range p.now.voters.list() {
+	for _, n := range p.now.voting().list() {
 		s := p.theirs.state()
 		typ := pb.MsgPreVoteResp
 		switch {
@@ -274,10 +274,10 @@ func (w *world) alignState(p *pair, c *cause) {
 		p.now.vote == c.m.from && p.now.term == theirs.term:
 		w.note(depPreCandidateYields)
 		w.lose(p)
-	case p.now.role == raft.Follower && theirs.role != raft.Follower && !p.now.voters.has(p.id) && was.voters.has(p.id):
+	case p.now.role == raft.Follower && theirs.role != raft.Follower && !p.now.voting().has(p.id) && was.voting().has(p.id):
 		w.note(depRemovedYields)
 		w.lose(p)
-	case was.voters != p.now.voters && was.role != raft.Follower && p.now.role != theirs.role && !leads(&theirs):
+	case !was.sameVoters(&p.now) && was.role != raft.Follower && p.now.role != theirs.role && !leads(&theirs):
 		w.note(depCountAtChange)
 		w.recount(p)
 	case leads(was) && was.transferee != 0 && p.now.transferee == 0 && theirs.transferee == was.transferee && c.kind == doDeliver && c.m.reject:
@@ -291,15 +291,15 @@ func (w *world) alignState(p *pair, c *cause) {
 
 // alignQuorumClock makes the reference step down as ours did, if ours was right.
 func (w *world) alignQuorumClock(p *pair) {
-	heard := 0
-	for _, n := range p.before.voters.list() {
-		if n == p.id || p.heard[n] < electionTicks {
-			heard++
+	heard := nodeSet(1) << p.id
+	for n := range wire.NodeID(maxNodes + 1) {
+		if p.heard[n] < electionTicks {
+			heard |= 1 << n
 		}
 	}
-	voters := len(p.before.voters.list())
-	if 2*heard > voters {
-		w.failf(p, "steps down although %d of %d voters were heard within an election timeout", heard, voters)
+	most := func(half nodeSet) bool { return 2*len((half&heard).list()) > len(half.list()) }
+	if s := &p.before; most(s.voters) && (s.outgoing == 0 || most(s.outgoing)) {
+		w.failf(p, "steps down although %v of voters %v, outgoing %v, were heard within an election timeout", heard.list(), s.voters.list(), s.outgoing.list())
 		return
 	}
 	w.note(depQuorumClock)
@@ -307,4 +307,20 @@ func (w *world) alignQuorumClock(p *pair) {
 	for range 2 {
 		p.theirs.step(&pb.Message{Type: pb.MsgCheckQuorum.Enum(), From: new(local)})
 	}
+}
+
+// alignLeave asks the reference to leave its joint configuration when ours has done so and it has not.
+func (w *world) alignLeave(p *pair) {
+	ours, theirs := p.ours.log, p.theirs.log
+	if !leads(&p.now) || len(ours) <= len(theirs) || ours[len(theirs)].Kind != wire.EntryChange || p.theirs.conf.GetVotersOutgoing() == nil {
+		return
+	}
+	if set := wire.ReadChangeSet(wire.NewReader(ours[len(theirs)].Data)); len(set.Changes) > 0 {
+		return
+	}
+	w.note(depLeaveSooner)
+	if err := p.theirs.node.ProposeConfChange(&pb.ConfChangeV2{}); err != nil {
+		w.failf(p, "ours leaves a joint configuration, the reference says %v", err)
+	}
+	p.theirs.drain(w.steps, &p.out[sideTheirs])
 }

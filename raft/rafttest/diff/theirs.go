@@ -4,11 +4,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 
 	etcd "go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
-	"google.golang.org/protobuf/proto"
 
 	"flotilla/raft"
 	"flotilla/raft/wire"
@@ -25,6 +25,7 @@ type theirs struct {
 	applied wire.Index
 	pending []theirWrite
 	votes   int // requests for votes held in the present step
+	simple  int // sets of changes applied one by one in the present step
 	err     error
 }
 
@@ -168,18 +169,38 @@ func (t *theirs) write(stamp int, m *pb.Message, out *output) {
 
 func (t *theirs) apply(m *pb.Message) {
 	for _, e := range m.GetEntries() {
-		if e.GetType() == pb.EntryConfChange {
-			var cc pb.ConfChange
-			if err := proto.Unmarshal(e.GetData(), &cc); err != nil {
-				t.err = fmt.Errorf("configuration change of the reference: %w", err)
+		if e.GetType() == pb.EntryConfChangeV2 {
+			cc, err := readTheirChange(e)
+			if err != nil {
+				t.err = err
 				return
 			}
-			t.conf = t.node.ApplyConfChange(&cc)
+			t.applyChange(cc)
 		}
 		t.applied = wire.Index(e.GetIndex())
 	}
 	for _, r := range m.GetResponses() {
 		t.step(r)
+	}
+}
+
+// applyChange makes a change take effect. The reference enters a joint configuration for every set of more than one
+// change; where one voter moves at most we do without (departure simple-set), so it is given the changes one by one.
+func (t *theirs) applyChange(cc *pb.ConfChangeV2) {
+	changes := cc.GetChanges()
+	moved := 0
+	for _, ch := range changes {
+		if voter := slices.Contains(t.conf.GetVoters(), ch.GetNodeId()); voter != (ch.GetType() == pb.ConfChangeAddNode) {
+			moved++
+		}
+	}
+	if len(changes) < 2 || moved > 1 {
+		t.conf = t.node.ApplyConfChange(cc)
+		return
+	}
+	t.simple++
+	for i := range changes {
+		t.conf = t.node.ApplyConfChange(&pb.ConfChangeV2{Changes: changes[i : i+1]})
 	}
 }
 
@@ -232,12 +253,8 @@ func (t *theirs) state() state {
 		role: ourRoles[b.RaftState], term: wire.Term(b.GetTerm()), vote: wire.NodeID(b.GetVote()), lead: wire.NodeID(b.Lead),
 		commit: wire.Index(b.GetCommit()), applied: t.applied, transferee: wire.NodeID(b.LeadTransferee),
 	}
-	for _, n := range t.conf.GetVoters() {
-		s.voters |= 1 << n
-	}
-	for _, n := range t.conf.GetLearners() {
-		s.learners |= 1 << n
-	}
+	s.voters, s.learners = theirSet(t.conf.GetVoters()), theirSet(t.conf.GetLearners())
+	s.outgoing, s.demoted = theirSet(t.conf.GetVotersOutgoing()), theirSet(t.conf.GetLearnersNext())
 	if s.role == raft.Leader {
 		t.node.WithProgress(func(id uint64, _ etcd.ProgressType, pr tracker.Progress) {
 			if id == uint64(t.id) {
@@ -248,6 +265,13 @@ func (t *theirs) state() state {
 				s.next[id] = wire.Index(pr.Next)
 			}
 		})
+	}
+	return s
+}
+
+func theirSet(list []uint64) (s nodeSet) {
+	for _, n := range list {
+		s |= 1 << n
 	}
 	return s
 }

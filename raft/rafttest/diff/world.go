@@ -24,6 +24,7 @@ type world struct {
 	safety  [2]*safety
 
 	steps    int // compared so far
+	joints   int // joint configurations that a leader has entered
 	reads    uint64
 	data     uint64
 	top      wire.Index // highest commit index anywhere
@@ -151,6 +152,13 @@ func (w *world) settle(p *pair, c *cause) {
 	p.theirs.drain(w.steps, &p.out[sideTheirs])
 	p.now = p.ours.state()
 	w.alignState(p, c)
+	w.alignLeave(p)
+	if leads(&p.now) && p.now.outgoing != 0 && p.before.outgoing == 0 {
+		w.joints++
+	}
+	for ; p.theirs.simple > 0; p.theirs.simple-- {
+		w.note(depSimpleSet)
+	}
 	if p.ours.err != nil || p.theirs.err != nil {
 		w.failf(p, "ours: %v, reference: %v", p.ours.err, p.theirs.err)
 		return

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/quic-go/quic-go"
 
 	"flotilla/client"
@@ -37,9 +38,9 @@ type backend struct {
 		version  uint64
 	}
 	fault func(node wire.NodeID, g wire.GroupID) fault
-	// proposals counts calls of Propose; strict makes followers refuse, with a hint.
-	proposals atomic.Int64
-	strict    bool
+	// proposals and queries count calls of Propose and Query; strict makes followers refuse, with a hint.
+	proposals, queries atomic.Int64
+	strict             bool
 }
 
 // fault is what happens to a command.
@@ -165,6 +166,7 @@ func (h *fakeHost) Propose(ctx context.Context, g wire.GroupID, command []byte) 
 }
 
 func (h *fakeHost) Query(ctx context.Context, g wire.GroupID, request []byte, _ protocol.Consistency) ([]byte, error) {
+	h.b.queries.Add(1)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -293,6 +295,21 @@ func (c *fakeCluster) start(t testing.TB, id wire.NodeID, addr string, l limits)
 	c.mu.nodes = append(c.mu.nodes, protocol.NodeAddress{Node: id, Address: n.addr})
 	c.mu.Unlock()
 	return n
+}
+
+// answered returns how many requests n has answered, with whatever outcome.
+func (n *fakeNode) answered(t testing.TB) (sum float64) {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(n.server.metrics.requests)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range families[0].GetMetric() {
+		sum += m.GetCounter().GetValue()
+	}
+	return sum
 }
 
 // clientTLS returns the configuration of a client of cluster name, issued by ca.

@@ -168,14 +168,44 @@ func TestSlowReaderIsCutOff(t *testing.T) {
 	}
 	r.send(t, burst)
 	for range 20 {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		if _, err := cl.Put(ctx, key(2), nil); err != nil {
+		if _, err := cl.Put(t.Context(), key(2), nil); err != nil {
 			t.Errorf("a good client meanwhile: %v", err)
 		}
-		cancel()
 	}
 	if got := r.ended(t); got != protocol.CloseOverload {
 		t.Errorf("closed with %#x", got)
+	}
+}
+
+// TestSlowReaderCostsNoReads: with enough unread replies a read is refused before the group is asked, so that a client
+// that reads nothing does not keep others waiting for its values.
+func TestSlowReaderCostsNoReads(t *testing.T) {
+	l := defaultLimits()
+	l.replyBytes = 4 << 20
+	c := newCluster(t, newBackend(1), 1, l)
+	if _, err := c.dial(t).Put(t.Context(), key(1), make([]byte, protocol.MaxValueBytes)); err != nil {
+		t.Fatal(err)
+	}
+	r := c.raw(t, c.nodes[0])
+	r.hello(t, anyVersion)
+	get := func(n int) {
+		for i := range n {
+			r.send(t, request(protocol.Request{Kind: protocol.KindGet, ID: uint64(i), Key: key(1)}))
+		}
+	}
+	before := c.nodes[0].answered(t)
+	answered := func(n float64) {
+		for c.nodes[0].answered(t) < before+n && r.qc.Context().Err() == nil {
+			wait(t, time.Millisecond)
+		}
+	}
+	get(8) // more than the bound, and the client's window takes not even one
+	answered(8)
+	asked := c.queries.Load()
+	get(100)
+	answered(108)
+	if n := c.queries.Load() - asked; n != 0 {
+		t.Errorf("the group was asked %d times for 100 reads whose replies would not have been sent", n)
 	}
 }
 

@@ -85,20 +85,33 @@ func (c *session) prepareWrite(t *task, q *protocol.Request) *wire.Error {
 // run carries the task out and replies.
 func (t task) run() {
 	c := t.conn
-	ctx, cancel := context.WithTimeout(c.ctx, t.timeout)
-	reply, err := t.execute(ctx)
-	cancel()
-	if err == nil && (reply.Kind == protocol.ReplyValue || reply.Kind == protocol.ReplyPage) && c.out.Backlog() > c.server.limits.replyBytes {
-		err = &wire.Error{Code: wire.CodeOverloaded, Group: t.group, Detail: "earlier replies are not read yet"}
+	var reply protocol.Reply
+	err := t.unread() // before the group is asked: it has others to serve
+	if err == nil {
+		ctx, cancel := context.WithTimeout(c.ctx, t.timeout)
+		reply, err = t.execute(ctx)
+		cancel()
+	}
+	if err == nil {
+		err = t.unread() // many that came at once passed the first look together
 	}
 	reply.ID = t.id
 	if err != nil {
 		reply = protocol.Reply{Kind: protocol.ReplyError, ID: t.id, Err: err}
 	}
-	c.server.metrics.request(err)
 	_ = c.reply(&reply) // it closes the connection itself; there is nobody else to tell
+	c.server.metrics.request(err)
 	c.inFlight.Add(-1)
 	c.bytes.Release(t.cost)
+}
+
+// unread refuses a read while too much of earlier replies waits for a client that does not take them.
+func (t *task) unread() *wire.Error {
+	c := t.conn
+	if t.kind != protocol.KindGet && t.kind != protocol.KindScan || c.out.Backlog() <= c.server.limits.replyBytes {
+		return nil
+	}
+	return &wire.Error{Code: wire.CodeOverloaded, Group: t.group, Detail: "earlier replies are not read yet"}
 }
 
 // execute asks the host. The error, when not nil, is what to reply.

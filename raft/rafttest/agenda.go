@@ -26,6 +26,13 @@ const (
 	taskSync
 	taskTold
 	taskApply
+	taskSend
+	taskArrive
+	taskReport
+	taskInstall
+	taskInstalled
+	taskAbandon
+	taskDie
 	taskRestart
 	taskResume
 	taskHealCut
@@ -49,7 +56,10 @@ type task struct {
 	node  wire.NodeID
 	life  int
 	value uint64
+	peer  wire.NodeID
 	m     wire.Message
+
+	transfer Transfer
 }
 
 func (a *agenda) before(i, j int) bool {

@@ -77,6 +77,8 @@ func (c *StateMachineSafety) Observe(m *Model, e *Event) error {
 	switch e.Kind {
 	case EventStart:
 		c.next[e.Node] = e.Index + 1
+	case EventInstalled:
+		c.next[e.Node] = e.Snapshot.Index + 1
 	case EventState:
 		return c.committed(m, e)
 	case EventApply:

@@ -89,6 +89,26 @@ func applies(n wire.NodeID, i wire.Index, t wire.Term) Event {
 	return Event{Kind: EventApply, Node: n, Entry: entries(i, t).Entries[0]}
 }
 
+// committed are two entries of term 1 that node 1 regards as committed.
+var committed = history(writes(1, entries(1, 1, 1)), state(1, raft.Follower, 1, 2))
+
+// since2 is the membership after a change in entry 2.
+var since2 = wire.Membership{Index: 2, Voters: []wire.NodeID{1, 2}}
+
+func makes(n wire.NodeID, m wire.Membership) Event {
+	return Event{Kind: EventMembership, Node: n, Membership: m}
+}
+
+func snapshot(n wire.NodeID, kind EventKind, i wire.Index, m wire.Membership, sum uint64) Event {
+	return Event{Kind: kind, Node: n, Snapshot: wire.Snapshot{Index: i, Term: 1, Membership: m}, Sum: sum}
+}
+
+func startFrom(n wire.NodeID, i wire.Index, sum uint64) Event {
+	e := start(n)
+	e.Index, e.Sum = i, sum
+	return e
+}
+
 func asks(n wire.NodeID, context uint64) Event {
 	return Event{Kind: EventRead, Node: n, Context: context}
 }
@@ -351,6 +371,41 @@ func TestCheckersBite(t *testing.T) {
 			"leave without a joint configuration", &JointIsLeft{},
 			history(all, elected(1, 1), writes(1, changes(3, 1, wire.OneChange(wire.ChangeRemove, 2)))),
 			history(all, elected(1, 1), writes(1, changes(3, 1, wire.ChangeSet{}))), "appends 3@1 leave joint",
+		},
+		{
+			"snapshot with another state", &SnapshotSafety{},
+			history(all, committed, snapshot(1, EventSnapshot, 2, abc, sumOf(entries(1, 1, 1).Entries))),
+			history(all, committed, snapshot(1, EventSnapshot, 2, abc, sumOf(entries(1, 1).Entries))), "another state",
+		},
+		{
+			"snapshot with the membership of later", &SnapshotSafety{}, // D53
+			history(all, committed, makes(1, since2), snapshot(1, EventSnapshot, 2, since2, sumOf(entries(1, 1, 1).Entries))),
+			history(all, committed, makes(1, since2), snapshot(1, EventSnapshot, 1, since2, sumOf(entries(1, 1).Entries))), "in effect there",
+		},
+		{
+			"snapshot taken over by another state", &SnapshotSafety{},
+			history(all, committed, snapshot(2, EventInstall, 2, abc, 0), snapshot(2, EventInstalled, 2, abc, sumOf(entries(1, 1, 1).Entries))),
+			history(all, committed, snapshot(2, EventInstall, 2, abc, 0), snapshot(2, EventInstalled, 2, abc, 7)), "another state",
+		},
+		{
+			"snapshot taken over backwards", &SnapshotSafety{}, // F30
+			history(all, committed, applies(2, 1, 1), snapshot(2, EventInstalled, 2, abc, sumOf(entries(1, 1, 1).Entries))),
+			history(all, committed, applies(2, 1, 1), applies(2, 2, 1), snapshot(2, EventInstalled, 2, abc, sumOf(entries(1, 1, 1).Entries))), "goes back from 2",
+		},
+		{
+			"applied while a snapshot is taken over", &SnapshotSafety{}, // D64
+			history(all, committed, snapshot(2, EventInstall, 2, abc, 0), snapshot(2, EventAbandoned, 2, abc, 0), applies(2, 1, 1)),
+			history(all, committed, snapshot(2, EventInstall, 2, abc, 0), applies(2, 1, 1)), "applies entry 1 while",
+		},
+		{
+			"campaign while a snapshot is taken over", &SnapshotSafety{}, // D64
+			history(all, committed, snapshot(2, EventInstall, 2, abc, 0), crash(2), state(2, raft.PreCandidate, 1, 0)),
+			history(all, committed, snapshot(2, EventInstall, 2, abc, 0), state(2, raft.PreCandidate, 1, 0)), "is pre-candidate while",
+		},
+		{
+			"start with another state", &SnapshotSafety{},
+			history(all, committed, crash(1), startFrom(1, 2, sumOf(entries(1, 1, 1).Entries))),
+			history(all, committed, crash(1), startFrom(1, 2, 5)), "starts at 2 with another state",
 		},
 	}
 	tried := map[string]bool{}

@@ -28,6 +28,8 @@ type Driver interface {
 	Queued(n wire.NodeID)
 	// Committed says that node n has entries to apply.
 	Committed(n wire.NodeID)
+	// NeedSnapshot says that a follower of node n needs a snapshot.
+	NeedSnapshot(n wire.NodeID, need raft.SnapshotNeed)
 }
 
 // Cluster is a group of cores with their disks and state machines. It carries out what the driver orders, one
@@ -56,7 +58,9 @@ type node struct {
 	// membership is the one last reported in an EventState.
 	membership wire.Membership
 	toApply    []wire.Entry
-	machine    []wire.Entry // data entries applied in this life
+	machine    []wire.Entry // the state: data entries applied
+	snaps      []*Snapshot  // durable, oldest first
+	installing *Snapshot    // being taken over
 	promotable []wire.NodeID
 	seed       uint64
 }
@@ -160,17 +164,19 @@ func (c *Cluster) Restart(id wire.NodeID) {
 	cfg := c.config
 	cfg.Self, cfg.Log, cfg.Seed = id, n.disk, n.seed
 	cfg.HardState, cfg.Membership = n.disk.Restore()
-	first, _ := n.disk.Bounds()
-	cfg.Applied = first - 1
+	n.machine, n.installing = nil, nil
+	if s := n.restorable(); s != nil {
+		cfg.Applied, n.machine = s.Index, slices.Clip(s.machine)
+	}
 	core, err := raft.New(cfg)
 	if err != nil {
 		c.fail("core", fmt.Errorf("node %s does not start: %w", id, err))
 		return
 	}
-	n.core, n.rd, n.toApply, n.machine, n.promotable = core, raft.Ready{}, nil, nil, nil
+	n.core, n.rd, n.toApply, n.promotable = core, raft.Ready{}, nil, nil
 	n.last = State{Term: cfg.HardState.Term, Commit: cfg.HardState.Commit}
 	n.membership = cfg.Membership
-	c.emit(&Event{Kind: EventStart, Node: id, HardState: cfg.HardState, Membership: cfg.Membership, Index: cfg.Applied})
+	c.emit(&Event{Kind: EventStart, Node: id, HardState: cfg.HardState, Membership: cfg.Membership, Index: cfg.Applied, Sum: sumOf(n.machine)})
 	c.guard(n, func() {})
 }
 
@@ -300,16 +306,8 @@ func (c *Cluster) Persist(id wire.NodeID) bool {
 // Promotable returns the learners that node n last reported as caught up.
 func (c *Cluster) Promotable(id wire.NodeID) []wire.NodeID { return c.nodes[id].promotable }
 
-// Machine returns the data entries that node n has applied in this life.
+// Machine returns the state of node n's machine: the data entries it has applied, itself or by way of a snapshot.
 func (c *Cluster) Machine(id wire.NodeID) []wire.Entry { return c.nodes[id].machine }
 
 // ToApply returns how many entries wait for the state machine of node n.
 func (c *Cluster) ToApply(id wire.NodeID) int { return len(c.nodes[id].toApply) }
-
-// Compact lets the log of node n begin after to, as a host does that has stored a snapshot up to there, with
-// the membership of that moment.
-func (c *Cluster) Compact(id wire.NodeID, to wire.Index) {
-	n := c.nodes[id]
-	n.disk.membership = cloneMembership(n.membership)
-	n.disk.compact(to)
-}

@@ -115,6 +115,9 @@ func (d *Disk) legal(token raft.Token, u *wire.LogUpdate) error {
 		if n := len(p.copied.Entries); n > 0 {
 			last = p.copied.Entries[n-1].Index
 		}
+		if p.copied.ResetTo > 0 {
+			last = max(last, p.copied.ResetTo)
+		}
 		if p.copied.SetHardState {
 			hard = p.copied.HardState
 		}
@@ -122,6 +125,12 @@ func (d *Disk) legal(token raft.Token, u *wire.LogUpdate) error {
 	}
 	if token <= newest {
 		return fmt.Errorf("token does not rise: the last one was %d", newest)
+	}
+	if u.ResetTo > 0 {
+		if err := legalReset(u, &hard); err != nil {
+			return err
+		}
+		last = u.ResetTo
 	}
 	for i := range u.Entries {
 		if u.Entries[i].Index != u.Entries[0].Index+wire.Index(i) {
@@ -135,10 +144,13 @@ func (d *Disk) legal(token raft.Token, u *wire.LogUpdate) error {
 		if u.Entries[0].Index > last+1 || u.Entries[0].Index == 0 {
 			return fmt.Errorf("gap: entries start at %d, the log ends at %d", u.Entries[0].Index, last)
 		}
-		if first := u.Entries[0].Index; first <= hard.Commit {
+		if first := u.Entries[0].Index; first <= max(hard.Commit, u.ResetTo) {
 			return fmt.Errorf("entry %d overwrites what is committed (commit %d)", first, hard.Commit)
 		}
 		last = u.Entries[n-1].Index
+	}
+	if u.CompactTo > last {
+		return fmt.Errorf("compaction to %d beyond the last entry %d", u.CompactTo, last)
 	}
 	if !u.SetHardState {
 		return nil
@@ -152,6 +164,20 @@ func (d *Disk) legal(token raft.Token, u *wire.LogUpdate) error {
 		return fmt.Errorf("commit goes back from %d to %d", hard.Commit, h.Commit)
 	case h.Commit > last:
 		return fmt.Errorf("commit %d beyond the last entry %d", h.Commit, last)
+	}
+	return nil
+}
+
+// legalReset checks an update that moves the log to a snapshot.
+func legalReset(u *wire.LogUpdate, hard *wire.HardState) error {
+	switch {
+	case !u.SetHardState || !u.SetMembership:
+		return fmt.Errorf("log moves to %d without hard state or membership", u.ResetTo)
+	case u.ResetTo <= hard.Commit:
+		return fmt.Errorf("log moves to %d, behind what is committed (commit %d)", u.ResetTo, hard.Commit)
+	case u.HardState.Commit < u.ResetTo || u.ResetTerm == 0 || u.ResetTerm > u.HardState.Term || u.Membership.Index > u.ResetTo:
+		return fmt.Errorf("log moves to %d@%d with term %d commit %d and a membership of %d",
+			u.ResetTo, u.ResetTerm, u.HardState.Term, u.HardState.Commit, u.Membership.Index)
 	}
 	return nil
 }
@@ -173,6 +199,9 @@ func (d *Disk) Sync() (raft.Token, wire.LogUpdate, error) {
 func (d *Disk) apply(u *wire.LogUpdate) {
 	if u.SetHardState {
 		d.hard = u.HardState
+	}
+	if u.ResetTo > 0 {
+		d.first, d.prevTerm, d.entries = u.ResetTo+1, u.ResetTerm, nil
 	}
 	if n := len(u.Entries); n > 0 {
 		keep := u.Entries[0].Index - d.first

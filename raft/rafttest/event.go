@@ -10,7 +10,7 @@ type EventKind uint8
 
 // The events of a run. Beside each stands which fields of Event it fills, besides Node.
 const (
-	// EventStart: a core was made. HardState, Membership, Index (applied).
+	// EventStart: a core was made. HardState, Membership, Index (applied), Sum (of the machine's state).
 	EventStart EventKind = iota + 1
 	// EventCrash: a core and its queued writes are gone. Count (writes lost).
 	EventCrash
@@ -36,6 +36,14 @@ const (
 	EventRead
 	// EventReadDone: it was answered. Context, Index, Err.
 	EventReadDone
+	// EventNeed: the core named a follower that needs a snapshot. Peer, Term, Index.
+	EventNeed
+	// EventSnapshot: a snapshot was made. Snapshot, Sum.
+	EventSnapshot
+	// EventInstall, EventInstalled, EventAbandoned: a snapshot is being taken over, was, was not. Snapshot; Sum for the second.
+	EventInstall
+	EventInstalled
+	EventAbandoned
 	// EventNote: something for the reader of a trace. Text.
 	EventNote
 )
@@ -48,10 +56,13 @@ type Event struct {
 	Role       raft.Role
 	Term       wire.Term
 	Leader     wire.NodeID
+	Peer       wire.NodeID
 	Index      wire.Index
 	Token      raft.Token
 	Context    uint64
 	Count      int
+	Sum        uint64
+	Snapshot   wire.Snapshot
 	HardState  wire.HardState
 	Membership wire.Membership
 	Update     wire.LogUpdate

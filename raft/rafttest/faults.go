@@ -280,19 +280,3 @@ func (s *Sim) drawChange(l wire.NodeID) wire.Change {
 	}
 	return wire.Change{Kind: wire.ChangeRemove, Node: any}
 }
-
-// compact lets a node's log begin later. There are no snapshots here, so nothing goes that anyone lacks.
-func (s *Sim) compact(n wire.NodeID) {
-	if !s.cluster.Up(n) {
-		return
-	}
-	to := s.cluster.model.Replica(n).Applied
-	for _, o := range s.cluster.Nodes() {
-		r := s.cluster.model.Replica(o)
-		to = min(to, r.Hard.Commit, r.Durable.Last())
-	}
-	if first, _ := s.cluster.Disk(n).Bounds(); to >= first {
-		s.cluster.Note("%s compacts to %d", n, to)
-		s.cluster.Compact(n, to)
-	}
-}

@@ -43,7 +43,7 @@ func (s *Sim) beginHealing() {
 	for _, n := range s.cluster.Nodes() {
 		s.hosts[n].pausedTo = 0
 		if !s.cluster.Up(n) {
-			s.cluster.Restart(n)
+			s.restart(n)
 		}
 	}
 	s.cluster.Observe(func(e *Event) {
@@ -62,7 +62,7 @@ func (s *Sim) probe() {
 		return
 	}
 	if s.cluster.now > s.heal.since+healTime {
-		s.cluster.fail("liveness", fmt.Errorf("not healed after %s: %s\n%s", healTime, why, s.report()))
+		s.cluster.fail("liveness", fmt.Errorf("not healed after %s: %s\n%s", healTime, why, s.describe()))
 		return
 	}
 	s.after(probeEvery, task{kind: taskProbe})
@@ -95,7 +95,7 @@ func (s *Sim) ailing() string {
 	if s.heal.calmSince == 0 || s.heal.calm != state {
 		if s.heal.calmSince > s.heal.since+echoes && s.heal.calm.Term != state.Term {
 			s.cluster.fail("calm", fmt.Errorf("leader %s of term %d was deposed by term %d with nothing wrong\n%s",
-				s.heal.calm.Leader, s.heal.calm.Term, state.Term, s.report()))
+				s.heal.calm.Leader, s.heal.calm.Term, state.Term, s.describe()))
 		}
 		s.heal.calmSince, s.heal.calm = s.cluster.now, state
 	}
@@ -160,8 +160,8 @@ func (s *Sim) unread(l wire.NodeID) string {
 	return why
 }
 
-// report is the state of all nodes, for the report of a failure.
-func (s *Sim) report() string {
+// describe is the state of all nodes, for the report of a failure.
+func (s *Sim) describe() string {
 	var b strings.Builder
 	for _, n := range s.cluster.Nodes() {
 		if !s.cluster.Up(n) {

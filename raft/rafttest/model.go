@@ -60,6 +60,8 @@ type Replica struct {
 	// Membership is the one its core works with.
 	Membership wire.Membership
 	Applied    wire.Index
+	// WasApplied is the applied index before the last snapshot was taken over.
+	WasApplied wire.Index
 	// Hard and Durable are on the disk; View is the log including the writes on their way.
 	Hard    wire.HardState
 	Durable Log
@@ -106,19 +108,34 @@ func (m *Model) Observe(e *Event) {
 			m.CommittedIn = append(m.CommittedIn, r.Now.Term)
 		}
 	case EventWrite:
+		r.View = m.moved(r.View, &e.Update)
 		r.View = overwrite(r.View, e.Update.Entries)
 	case EventDurable:
+		r.Durable = m.moved(r.Durable, &e.Update)
 		r.Durable = overwrite(r.Durable, e.Update.Entries)
 		if e.Update.SetHardState {
 			r.Hard = e.Update.HardState
 		}
+		if !r.Alive { // a host that finishes an install before it starts
+			r.View = append(r.View[:0:0], r.Durable...)
+		}
 	case EventApply:
 		r.Applied = e.Entry.Index
+	case EventInstalled:
+		r.WasApplied, r.Applied = r.Applied, e.Snapshot.Index
 	case EventMembership:
 		if e.Err == nil {
 			r.Membership = e.Membership
 		}
 	}
+}
+
+// moved returns l as an update leaves it that moves a log to a snapshot: what that stands for are the committed entries.
+func (m *Model) moved(l Log, u *wire.LogUpdate) Log {
+	if u.ResetTo == 0 {
+		return l
+	}
+	return append(l[:0:0], m.Committed[:min(u.ResetTo, m.MaxCommit())]...)
 }
 
 // overwrite returns l with entries put over its end. A gap, which the disk refuses anyway, is left alone.

@@ -52,6 +52,8 @@ type Plan struct {
 	CampaignEvery    Time
 	UnreachableEvery Time
 	CompactEvery     Time
+	// TransferMax is how long a snapshot may take to get somewhere, and again to be installed.
+	TransferMax Time
 
 	sabotage sabotage
 }
@@ -106,9 +108,7 @@ func Draw(seed uint64) Plan {
 	p.TransferEvery = fault(r, 500, 10_000)
 	p.CampaignEvery = fault(r, 500, 10_000)
 	p.UnreachableEvery = fault(r, 200, 5000)
-	if p.Spares == 0 {
-		p.CompactEvery = fault(r, 1000, 10_000)
-	}
+	p.CompactEvery, p.TransferMax = fault(r, 300, 10_000), between(r, 10, 5000)
 	return p
 }
 
@@ -125,6 +125,9 @@ func (p *Plan) drawLimits(r *rand.Rand) {
 	}
 	if chance(r, 200) {
 		p.Core.MaxCommittedBytes = 64 + r.IntN(500)
+	}
+	if chance(r, 500) {
+		p.Core.KeepEntries = 1 + r.IntN(30)
 	}
 	if chance(r, 200) {
 		p.Core.MaxUncommittedBytes = 4000 + r.IntN(10_000)
@@ -152,8 +155,8 @@ func (p *Plan) String() string {
 	fmt.Fprintf(&b, "seed %d: %d voters, %d learners, %d spares (together %d), %s; election %d heartbeat %d; delay %d, drop %d dup %d late %d/%d; sync %d slow %d/%d;",
 		p.Seed, p.Voters, p.Learners, p.Spares, p.Together, p.Length, p.Core.ElectionTicks, p.Core.HeartbeatTicks,
 		p.DelayMax, p.Drop, p.Dup, p.Late, p.LateMax, p.SyncMax, p.SlowSync, p.SlowSyncMax)
-	fmt.Fprintf(&b, " every: propose %d read %d crash %d pause %d cut %d change %d transfer %d campaign %d unreachable %d compact %d",
+	fmt.Fprintf(&b, " every: propose %d read %d crash %d pause %d cut %d change %d transfer %d campaign %d unreachable %d compact %d; transfer %d",
 		p.ProposeEvery, p.ReadEvery, p.CrashEvery, p.PauseEvery, p.CutEvery, p.ChangeEvery, p.TransferEvery, p.CampaignEvery,
-		p.UnreachableEvery, p.CompactEvery)
+		p.UnreachableEvery, p.CompactEvery, p.TransferMax)
 	return b.String()
 }

@@ -40,6 +40,16 @@ func (e *Event) String() string {
 			return fmt.Sprintf("%d refuses a proposal%s", e.Node, formatError(e.Err))
 		}
 		return fmt.Sprintf("%d takes a proposal in as %d@%d", e.Node, e.Index, e.Term)
+	case EventNeed:
+		return fmt.Sprintf("%d needs a snapshot of %d or later for %d", e.Node, e.Index, e.Peer)
+	case EventSnapshot:
+		return fmt.Sprintf("%d stores snapshot %s", e.Node, FormatSnapshot(&e.Snapshot))
+	case EventInstall:
+		return fmt.Sprintf("%d begins to install snapshot %s", e.Node, FormatSnapshot(&e.Snapshot))
+	case EventInstalled:
+		return fmt.Sprintf("%d has installed snapshot %s", e.Node, FormatSnapshot(&e.Snapshot))
+	case EventAbandoned:
+		return fmt.Sprintf("%d abandons snapshot %s", e.Node, FormatSnapshot(&e.Snapshot))
 	case EventRead:
 		return fmt.Sprintf("%d is asked for read %d", e.Node, e.Context)
 	case EventReadDone:
@@ -55,7 +65,7 @@ var messageNames = [...]string{
 	wire.MsgPreVote: "pre-vote", wire.MsgPreVoteReply: "pre-vote-reply", wire.MsgVote: "vote", wire.MsgVoteReply: "vote-reply",
 	wire.MsgAppend: "append", wire.MsgAppendReply: "append-reply", wire.MsgHeartbeat: "heartbeat",
 	wire.MsgHeartbeatReply: "heartbeat-reply", wire.MsgReadIndex: "read-index", wire.MsgReadIndexReply: "read-index-reply",
-	wire.MsgTimeoutNow: "timeout-now", wire.MsgGroupRefused: "group-refused",
+	wire.MsgTimeoutNow: "timeout-now", wire.MsgGroupRefused: "group-refused", wire.MsgSnapshot: "snapshot",
 }
 
 func messageName(t wire.MessageType) string {
@@ -83,7 +93,7 @@ func FormatMessage(m *wire.Message) string {
 		b.WriteString(" reject")
 	}
 	switch m.Type {
-	case wire.MsgPreVote, wire.MsgVote:
+	case wire.MsgPreVote, wire.MsgVote, wire.MsgSnapshot:
 		fmt.Fprintf(&b, " last %d@%d", m.Index, m.LogTerm)
 	case wire.MsgAppend:
 		fmt.Fprintf(&b, " after %d@%d commit %d [%s]", m.Index, m.LogTerm, m.Commit, FormatEntries(m.Entries))
@@ -174,6 +184,9 @@ func FormatUpdate(u *wire.LogUpdate) string {
 		h := u.HardState
 		parts = append(parts, fmt.Sprintf("term %d vote %s commit %d", h.Term, FormatNode(h.Vote), h.Commit))
 	}
+	if u.ResetTo != 0 {
+		parts = append(parts, fmt.Sprintf("move to %d@%d", u.ResetTo, u.ResetTerm))
+	}
 	if len(u.Entries) > 0 {
 		parts = append(parts, "["+FormatEntries(u.Entries)+"]")
 	}
@@ -184,6 +197,11 @@ func FormatUpdate(u *wire.LogUpdate) string {
 		parts = append(parts, fmt.Sprintf("compact to %d", u.CompactTo))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// FormatSnapshot renders where a snapshot ends and the membership there.
+func FormatSnapshot(s *wire.Snapshot) string {
+	return fmt.Sprintf("%d@%d, %s", s.Index, s.Term, FormatMembership(&s.Membership))
 }
 
 // FormatMembership renders voters of both halves, learners and since when.
@@ -235,8 +253,12 @@ func FormatProgress(st *raft.Status) string {
 		if f.Learner {
 			kind = "learner"
 		}
-		fmt.Fprintf(&b, "  %s %s %s match %d next %d inflight %d (%d bytes) quiet %d\n",
+		fmt.Fprintf(&b, "  %s %s %s match %d next %d inflight %d (%d bytes) quiet %d",
 			kind, f.Node, f.State, f.Match, f.Next, f.InflightMessages, f.InflightBytes, f.QuietTicks)
+		if f.Snapshot != 0 {
+			fmt.Fprintf(&b, " sending %d", f.Snapshot)
+		}
+		b.WriteByte('\n')
 	}
 	return b.String()
 }

@@ -146,7 +146,7 @@ func (s *Sim) stale(t *task) bool { return t.life != 0 && t.life != s.hosts[t.no
 // postponed puts off what a paused node would do to the end of its pause, as SIGSTOP does.
 func (s *Sim) postponed(t *task) bool {
 	switch t.kind {
-	case taskTick, taskDeliver, taskTold, taskApply:
+	case taskTick, taskDeliver, taskTold, taskApply, taskSend, taskArrive, taskReport, taskInstall, taskInstalled, taskAbandon:
 	default:
 		return false
 	}
@@ -172,8 +172,10 @@ func (s *Sim) do(t *task) {
 		s.apply(t.node)
 	case taskRestart:
 		if !s.cluster.Up(t.node) {
-			s.cluster.Restart(t.node)
+			s.restart(t.node)
 		}
+	case taskSend, taskArrive, taskReport, taskInstall, taskInstalled, taskAbandon, taskDie:
+		s.transfer(t)
 	case taskResume:
 		s.cluster.Note("%s goes on", t.node)
 	case taskHealCut:
@@ -184,6 +186,27 @@ func (s *Sim) do(t *task) {
 		s.probe()
 	default:
 		s.disturb(t)
+	}
+}
+
+func (s *Sim) transfer(t *task) {
+	switch t.kind {
+	case taskSend:
+		s.send(t)
+	case taskArrive:
+		s.receive(t)
+	case taskReport:
+		s.cluster.ReportSnapshot(t.node, t.peer, t.m.Term, raft.SnapshotReport(t.value))
+	case taskInstall:
+		s.install(t)
+	case taskInstalled:
+		s.cluster.Installed(t.node)
+	case taskAbandon:
+		s.cluster.AbandonInstall(t.node)
+	case taskDie:
+		if !s.heal.begun {
+			s.crash(t.node)
+		}
 	}
 }
 

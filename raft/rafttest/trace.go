@@ -66,7 +66,7 @@ func (h *traceHash) message(m *wire.Message) {
 func (h *traceHash) add(e *Event) {
 	for _, v := range [...]uint64{
 		uint64(e.Kind), uint64(e.At), uint64(e.Node), uint64(e.Role), uint64(e.Term), uint64(e.Leader), uint64(e.Index),
-		uint64(e.Token), e.Context, uint64(e.Count),
+		uint64(e.Token), e.Context, uint64(e.Count), uint64(e.Peer), e.Sum, uint64(e.Snapshot.Index), uint64(e.Snapshot.Term),
 	} {
 		h.word(v)
 	}
@@ -76,6 +76,7 @@ func (h *traceHash) add(e *Event) {
 	}
 	h.hard(e.HardState)
 	h.membership(&e.Membership)
+	h.membership(&e.Snapshot.Membership)
 	switch e.Kind {
 	case EventSend, EventDeliver, EventDrop, EventDuplicate:
 		h.message(&e.Message)
@@ -83,6 +84,9 @@ func (h *traceHash) add(e *Event) {
 		h.entry(&e.Entry)
 	case EventWrite, EventDurable:
 		h.hard(e.Update.HardState)
+		h.word(uint64(e.Update.ResetTo))
+		h.word(uint64(e.Update.ResetTerm))
+		h.word(uint64(e.Update.CompactTo))
 		for i := range e.Update.Entries {
 			h.entry(&e.Update.Entries[i])
 		}
@@ -106,6 +110,9 @@ type Stats struct {
 	Reads     int
 	ReadsOK   int
 	Changes   int
+	Snapshots int // made
+	Installed int
+	Finished  int // installs finished at a start
 }
 
 // counter counts the events of one run.
@@ -138,6 +145,10 @@ func (s *counter) add(e *Event) {
 		s.Applied++
 	case EventMembership:
 		s.Changes++
+	case EventSnapshot:
+		s.Snapshots++
+	case EventInstalled:
+		s.Installed++
 	case EventPropose:
 		if e.Err != nil {
 			s.Refused++
@@ -159,6 +170,7 @@ func (s Stats) Plus(t Stats) Stats {
 		Dropped: s.Dropped + t.Dropped, Leaders: s.Leaders + t.Leaders, Writes: s.Writes + t.Writes, Lost: s.Lost + t.Lost,
 		Crashes: s.Crashes + t.Crashes, Applied: s.Applied + t.Applied, Proposed: s.Proposed + t.Proposed,
 		Refused: s.Refused + t.Refused, Reads: s.Reads + t.Reads, ReadsOK: s.ReadsOK + t.ReadsOK, Changes: s.Changes + t.Changes,
+		Snapshots: s.Snapshots + t.Snapshots, Installed: s.Installed + t.Installed, Finished: s.Finished + t.Finished,
 	}
 }
 
@@ -166,7 +178,7 @@ func (s Stats) Plus(t Stats) Stats {
 func (s Stats) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d events, %d messages (%d dropped), %d writes (%d lost in %d crashes), ", s.Events, s.Messages, s.Dropped, s.Writes, s.Lost, s.Crashes)
-	fmt.Fprintf(&b, "%d elections, %d proposals (%d refused), %d applied, %d reads (%d answered), %d changes applied",
-		s.Leaders, s.Proposed, s.Refused, s.Applied, s.Reads, s.ReadsOK, s.Changes)
+	fmt.Fprintf(&b, "%d elections, %d proposals (%d refused), %d applied, %d reads (%d answered), %d changes applied, %d snapshots (%d installed, %d of them at a start)",
+		s.Leaders, s.Proposed, s.Refused, s.Applied, s.Reads, s.ReadsOK, s.Changes, s.Snapshots, s.Installed+s.Finished, s.Finished)
 	return b.String()
 }

@@ -58,6 +58,11 @@ func (c *Cluster) take(n *node, rd *raft.Ready) {
 		c.emit(&Event{Kind: EventReadDone, Node: n.id, Context: r.Context, Index: r.Index, Err: r.Err})
 	}
 	clear(rd.Reads)
+	for _, need := range rd.NeedSnapshot {
+		c.emit(&Event{Kind: EventNeed, Node: n.id, Peer: need.Node, Term: need.Term, Index: need.Index})
+		c.driver.NeedSnapshot(n.id, need)
+	}
+	clear(rd.NeedSnapshot)
 	n.promotable = append(n.promotable[:0], rd.Promotable...)
 	if len(rd.Committed) > 0 {
 		n.toApply = append(n.toApply, rd.Committed...)

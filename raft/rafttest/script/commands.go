@@ -21,7 +21,7 @@ type command struct {
 // index=I context=C id=P n=COUNT, and means all packets when empty.
 //
 //	nodes 3 [voters=(1,2)] [learners=(3)] [disk=auto] [election=10] [heartbeat=1] [max-append=B]
-//	        [inflight=COUNT] [inflight-bytes=B] [uncommitted=B]     a cluster of nodes 1 to 3
+//	        [inflight=COUNT] [inflight-bytes=B] [uncommitted=B] [keep=COUNT]     a cluster of nodes 1 to 3
 //	join N                a node with an empty log and the membership the cluster was born with
 //	tick N [COUNT]        ticks; "tick all" goes round
 //	timeout N             ticks N until it campaigns
@@ -47,8 +47,15 @@ type command struct {
 //	disk N auto|manual    whether N persists at once
 //	break N, mend N       reads of N's disk fail
 //	apply N auto|manual|COUNT
-//	compact N INDEX       a snapshot up to INDEX is taken over from the log
-//	crash N, restart N
+//	snapshot N            N stores a snapshot of what it has applied
+//	compact N INDEX       N's log lets go of entries up to INDEX, after "snapshot N" if none reaches that far
+//	send N M              N sends its newest snapshot to M: it is in transit then
+//	receive M [keep]      the first one in transit to M arrives (and comes once more)
+//	lose M                it does not
+//	begin M, installed M, abandon M     M's machine takes over what arrived
+//	install M             begin and installed
+//	report N M progress|sent|failed     N hears how its transfer to M gets on
+//	crash N, restart N [finish]         finish: the log moves to what the machine had taken over
 //	violated              the run has broken an invariant, and that was what this transcript wants to see
 //	status [N], log [N], machine N
 //
@@ -84,7 +91,16 @@ var commands = map[string]command{
 	"break":       {(*Script).cmdBreak, full},
 	"mend":        {(*Script).cmdMend, full},
 	"apply":       {(*Script).cmdApply, full},
+	"snapshot":    {(*Script).cmdSnapshot, full},
 	"compact":     {(*Script).cmdCompact, full},
+	"send":        {(*Script).cmdSend, full},
+	"receive":     {(*Script).cmdReceive, full},
+	"lose":        {(*Script).cmdLose, full},
+	"begin":       {(*Script).cmdBegin, full},
+	"installed":   {(*Script).cmdInstalled, full},
+	"install":     {(*Script).cmdInstall, full},
+	"abandon":     {(*Script).cmdAbandon, full},
+	"report":      {(*Script).cmdReport, full},
 	"crash":       {(*Script).cmdCrash, full},
 	"restart":     {(*Script).cmdRestart, full},
 	"violated":    {(*Script).cmdViolated, full},
@@ -111,6 +127,7 @@ func (s *Script) cmdNodes(a arguments) error {
 		MaxInflightBytes:    int(a.number("inflight-bytes", 0)),
 		MaxUncommittedBytes: int(a.number("uncommitted", 0)),
 		MaxCommittedBytes:   int(a.number("max-committed", 0)),
+		KeepEntries:         int(a.number("keep", 0)),
 	}
 	s.cluster = rafttest.NewCluster(s, config, birth, rafttest.Checkers())
 	s.config = config
@@ -300,6 +317,9 @@ func (s *Script) cmdCrash(a arguments) error {
 }
 
 func (s *Script) cmdRestart(a arguments) error {
+	if a.flag("finish") && !s.cluster.FinishInstall(a.node(0)) {
+		return errors.New("nothing to finish")
+	}
 	s.cluster.Restart(a.node(0))
 	return nil
 }

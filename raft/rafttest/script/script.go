@@ -27,6 +27,9 @@ type Script struct {
 	hold   map[wire.NodeID]bool // state machines that wait for apply
 	auto   bool                 // disks of new nodes persist at once
 	synced map[wire.NodeID]raft.Token
+	// transit are snapshots on their way; arrived is the last one that each node has received.
+	transit []rafttest.Transfer
+	arrived map[wire.NodeID]rafttest.Transfer
 
 	out   strings.Builder
 	level level
@@ -58,7 +61,7 @@ const (
 func New() *Script {
 	return &Script{
 		cuts: map[route]bool{}, manual: map[wire.NodeID]bool{}, hold: map[wire.NodeID]bool{},
-		synced: map[wire.NodeID]raft.Token{},
+		synced: map[wire.NodeID]raft.Token{}, arrived: map[wire.NodeID]rafttest.Transfer{},
 	}
 }
 
@@ -134,13 +137,17 @@ func (s *Script) Queued(wire.NodeID) {}
 // Committed does nothing: catchUp looks for entries to apply.
 func (s *Script) Committed(wire.NodeID) {}
 
+// NeedSnapshot does nothing: the transcript sends snapshots.
+func (s *Script) NeedSnapshot(wire.NodeID, raft.SnapshotNeed) {}
+
 // show is the observer that prints events.
 func (s *Script) show(e *rafttest.Event) {
 	if s.level == quiet {
 		return
 	}
 	switch e.Kind {
-	case rafttest.EventState, rafttest.EventMembership, rafttest.EventApply, rafttest.EventReadDone, rafttest.EventCrash, rafttest.EventStart, rafttest.EventNote:
+	case rafttest.EventState, rafttest.EventMembership, rafttest.EventApply, rafttest.EventReadDone, rafttest.EventCrash, rafttest.EventStart, rafttest.EventNote,
+		rafttest.EventNeed, rafttest.EventSnapshot, rafttest.EventInstall, rafttest.EventInstalled, rafttest.EventAbandoned:
 	case rafttest.EventRead, rafttest.EventPropose:
 		return // the command itself says it
 	default:

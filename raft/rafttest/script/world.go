@@ -172,15 +172,6 @@ func (s *Script) cmdApply(a arguments) error {
 	return nil
 }
 
-func (s *Script) cmdCompact(a arguments) error {
-	n, to := a.node(0), wire.Index(a.count(1, 0))
-	if applied := s.cluster.Model().Replica(n).Applied; to > applied {
-		return fmt.Errorf("%s has applied only %d", n, applied)
-	}
-	s.cluster.Compact(n, to)
-	return nil
-}
-
 func (s *Script) cmdStatus(a arguments) error {
 	for _, n := range s.chosenNodes(a) {
 		if !s.cluster.Up(n) {

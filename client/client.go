@@ -75,7 +75,7 @@ func (c *Client) firstRoutes(ctx context.Context) error {
 	pause := newPause()
 	authFailures := 0
 	for patience := firstPatience; ; patience = min(2*patience, attemptTimeout) {
-		attempt, cancel := context.WithTimeout(ctx, patience)
+		attempt, cancel := context.WithTimeoutCause(ctx, patience, noAnswer(patience))
 		err := c.refresh(attempt)
 		cancel()
 		if err == nil {

@@ -141,7 +141,7 @@ func (c *Client) dial(p *peer) {
 
 // establish dials addr and starts the goroutines of the connection.
 func (c *Client) establish(addr string) (*conn, error) {
-	ctx, cancel := context.WithTimeout(c.life, dialTimeout)
+	ctx, cancel := context.WithTimeoutCause(c.life, dialTimeout, noAnswer(dialTimeout))
 	defer cancel()
 	udp, err := net.ResolveUDPAddr("udp", addr)
 	if err != nil {

@@ -95,11 +95,19 @@ func wrapEnd(ctx context.Context, ended, last error) error {
 	switch {
 	case ended == nil:
 		return nil
-	case ctx.Err() != nil && errors.Is(last, ctx.Err()):
+	case errors.Is(last, context.Cause(ctx)):
 		return last
 	}
 	return fmt.Errorf("%w; last error: %w", ended, last)
 }
+
+// noAnswer is context.DeadlineExceeded of one attempt. It says how long that waited.
+type noAnswer time.Duration
+
+func (d noAnswer) Error() string { return fmt.Sprintf("no answer within %v", time.Duration(d)) }
+
+// Is matches context.DeadlineExceeded.
+func (noAnswer) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // read carries q out until it succeeds; nothing is changed by it, so any outcome may be repeated. shard, when not nil,
 // is the key whose group to ask, anew with each try as routes change.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -14,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"flotilla/quictransport/quictest"
 )
 
 // Cluster is a set of flotilla processes with their certificates and data below one directory.
@@ -246,18 +247,11 @@ func containsAll(line string, parts []string) bool {
 	return true
 }
 
-// Ports of nodes lie below those the kernel gives to sockets that ask for any, so that no client takes a port between
-// a node's death and its next life.
-const (
-	firstPort = 20000
-	lastPort  = 32000
-)
-
 // freePort returns a loopback address on which neither UDP nor TCP listens now.
 func freePort() (string, error) {
 	var last error
 	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(lastPort-firstPort))
+		addr := fmt.Sprintf("127.0.0.1:%d", quictest.AnyPort())
 		if last = listenable(addr); last == nil {
 			return addr, nil
 		}

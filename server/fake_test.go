@@ -20,6 +20,7 @@ import (
 	"flotilla/internal/leak"
 	"flotilla/kv"
 	"flotilla/quictransport/pki"
+	"flotilla/quictransport/quictest"
 	"flotilla/raft/multiraft"
 	"flotilla/raft/wire"
 )
@@ -251,7 +252,7 @@ func newCluster(t testing.TB, b *backend, n int, l limits) *fakeCluster {
 	t.Cleanup(func() { before.Check(t, 20*time.Second) }) // QUIC's own goroutines end a moment after its Close
 	c := &fakeCluster{backend: b, ca: must[*pki.Authority](t)(pki.CreateCA("test"))}
 	for i := range n {
-		c.start(t, wire.NodeID(i+1), "127.0.0.1:0", l)
+		c.start(t, wire.NodeID(i+1), "", l)
 	}
 	b.mu.Lock()
 	for g := range b.mu.machines {
@@ -261,9 +262,15 @@ func newCluster(t testing.TB, b *backend, n int, l limits) *fakeCluster {
 	return c
 }
 
+// start runs a node at addr, where it was before, or "" for anywhere.
 func (c *fakeCluster) start(t testing.TB, id wire.NodeID, addr string, l limits) *fakeNode {
 	t.Helper()
-	udp := must[net.PacketConn](t)(net.ListenPacket("udp", addr))
+	var udp net.PacketConn
+	if addr == "" {
+		udp = quictest.Loopback(t)
+	} else {
+		udp = must[net.PacketConn](t)(net.ListenPacket("udp", addr))
+	}
 	bundle := must[*pki.Bundle](t)(c.ca.IssueNode("test", id, []string{"127.0.0.1"}, time.Hour))
 	creds := must[*pki.Credentials](t)(bundle.Credentials())
 	transport := &quic.Transport{Conn: udp}

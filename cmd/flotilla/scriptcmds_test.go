@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"flotilla/quictransport/quictest"
 )
 
 // cmdExit is "exit CODE program args...": the program must end with exactly this exit code.
@@ -57,8 +59,9 @@ var nextBase atomic.Int64
 
 // freeBase returns a base port whose UDP and HTTP ports nobody listens on now.
 func freeBase() (int, error) {
+	const span = 2 * devHTTPOffset
 	for range 200 {
-		base := 20000 + os.Getpid()%200*100 + int(nextBase.Add(200))%20000
+		base := quictest.FirstPort + (os.Getpid()*7+int(nextBase.Add(1)))*span%(quictest.LastPort-quictest.FirstPort)
 		if allFree(base) {
 			return base, nil
 		}

@@ -49,9 +49,11 @@ const (
 	opRead
 	opStale
 	opAdmin
+	// opFollow is a stale read on another node once that has applied what was written: it must be seen (P12).
+	opFollow
 )
 
-var opNames = [...]string{"open", "put", "delete", "read", "stale read", "administer"}
+var opNames = [...]string{"open", "put", "delete", "read", "stale read", "administer", "follow"}
 
 // operation is what a client wants done once.
 type operation struct {
@@ -60,7 +62,8 @@ type operation struct {
 	key     []byte
 	seq     kv.Sequence
 	require kv.Precondition
-	command []byte // of opAdmin
+	command []byte     // of opAdmin
+	index   wire.Index // of opFollow
 	// floor is the latest version of key that anybody had been told of when it began.
 	floor kv.Revision
 	tries int
@@ -252,6 +255,20 @@ func (s *Sim) request(h *host, t *try) {
 	switch kind := t.op.kind; {
 	case kind == opStale || kind == opRead && s.plan.sabotage == staleReads:
 		call = h.stepper.QueryStale(t.c.group, t.command, query)
+	case kind == opFollow:
+		call = h.stepper.Wait(t.c.group, t.op.index, func(err error) {
+			if err != nil {
+				query(nil, err)
+				return
+			}
+			if w := h.watchers[t.c.group].Applied(); w < t.op.index {
+				s.broken("watchers", fmt.Errorf("node %d: a wait for %d of group %d ends at %d", h.id, t.op.index, t.c.group, w))
+			}
+			next := h.stepper.QueryStale(t.c.group, t.command, query)
+			if !t.done {
+				t.call = next
+			}
+		})
 	case kind == opRead:
 		s.stats.Reads++
 		call = h.stepper.Query(t.c.group, t.command, query)
@@ -260,7 +277,9 @@ func (s *Sim) request(h *host, t *try) {
 		call = h.stepper.Propose(t.c.group, t.command, served)
 	}
 	if !t.done {
-		t.call = call
+		if t.call == nil {
+			t.call = call
+		}
 		s.after(callTimeout, &task{kind: taskLeave, host: h, life: life, try: t})
 	}
 	s.pump(h)
@@ -279,7 +298,7 @@ func (s *Sim) served(h *host, t *try, r multiraft.Result, err error) {
 	switch {
 	case err != nil && code == 0:
 		s.broken("outcomes", fmt.Errorf("%v is answered with an error without a code: %w", t, err))
-	case t.op.kind == opRead || t.op.kind == opStale:
+	case t.op.kind == opRead || t.op.kind == opStale || t.op.kind == opFollow:
 	case err == nil:
 		s.broken("machines", s.checks.machines.Acknowledged(t.c.group, r.Index, check.Sum(t.command)))
 	case code != wire.CodeUnknownOutcome && t.op.kind == opPut:
@@ -306,8 +325,9 @@ func (s *Sim) answer(t *try) {
 	t.over = true
 	if t.done && t.err == nil {
 		c.op = nil
-		s.succeed(t)
-		s.rest(c)
+		if s.succeed(t); c.op == nil {
+			s.rest(c)
+		}
 		return
 	}
 	if !t.done || wire.CodeOf(t.err) == wire.CodeUnknownOutcome {
@@ -331,7 +351,7 @@ func (s *Sim) answer(t *try) {
 func (s *Sim) succeed(t *try) {
 	c, op := t.c, t.op
 	switch op.kind {
-	case opRead, opStale:
+	case opRead, opStale, opFollow:
 		s.found(t)
 		return
 	case opAdmin:
@@ -351,6 +371,9 @@ func (s *Sim) succeed(t *try) {
 	case r.Status == kv.StatusOK:
 		s.broken("registers", registers.Wrote(op.key, op.floor, r.Revision))
 		c.final = op.final
+		if chance(s.rng, 200) && !op.final {
+			s.follow(t, r.Revision)
+		}
 	case r.Status == kv.StatusConflict && r.Revision > 0:
 		s.stats.Conflicts++
 		s.broken("registers", registers.Found(op.key, op.floor, r.Revision, nil))
@@ -361,6 +384,15 @@ func (s *Sim) succeed(t *try) {
 	}
 }
 
+// follow has a client look for what it has written on any node.
+func (s *Sim) follow(t *try, revision kv.Revision) {
+	s.operations++
+	c := t.c
+	c.op = &operation{id: s.operations, kind: opFollow, key: t.op.key, index: t.result.Index, floor: revision}
+	c.home = c.members[s.rng.IntN(len(c.members))]
+	s.try(c)
+}
+
 // found holds the answer to a read against what is known.
 func (s *Sim) found(t *try) {
 	item, ok, err := kv.DecodeValue(t.result.Value)
@@ -369,6 +401,13 @@ func (s *Sim) found(t *try) {
 	}
 	registers := &s.checks.registers[t.c.group]
 	switch {
+	case t.op.kind == opFollow:
+		s.stats.Followed++
+		if ok {
+			s.broken("watchers", registers.Found(t.op.key, t.op.floor, item.Revision, item.Value))
+		} else {
+			s.broken("watchers", registers.Missed(t.op.key, t.op.floor))
+		}
 	case t.op.kind == opStale:
 		s.stats.Stale++
 		if ok {

@@ -209,7 +209,7 @@ func (s *Sim) hurtDisk(h *host) {
 		return
 	}
 	s.stats.DiskFaults++
-	switch s.rng.IntN(3) {
+	switch s.rng.IntN(5) {
 	case 0:
 		fate := logstoretest.Lost
 		if chance(s.rng, 500) {
@@ -226,11 +226,20 @@ func (s *Sim) hurtDisk(h *host) {
 	case 2:
 		h.hung = between(s.rng, s.plan.Election/2, 10*s.plan.Election)
 		s.tell("node %d: the next commit takes %v", h.id, h.hung)
+	case 3:
+		h.catalogFate = fateLost
+		if chance(s.rng, 500) {
+			h.catalogFate = fateKept
+		}
+		s.tell("node %d: the catalog's next transaction fails, fate %d", h.id, h.catalogFate)
+	case 4:
+		m := h.machines[1+s.rng.IntN(s.plan.Groups)]
+		if m != nil {
+			m.fails = true
+			s.tell("node %d: the machine of group %d fails", h.id, m.group)
+		}
 	}
 }
-
-// expectsEIO reports whether the disk was told to fail.
-func (h *host) expectsEIO() bool { return h.disk.failing }
 
 // transfer asks a host to hand a group's leadership over.
 func (s *Sim) transfer(h *host) {

@@ -138,7 +138,7 @@ func (s *Sim) serve(h *host, in *frame) {
 		reply(nil, &wire.Error{Code: wire.CodeStaleEpoch, Detail: err.Error()})
 		return
 	}
-	s.broken("fence", s.checks.fence.Reached(h.id, h.catalog.Epoch, in.stamp, true))
+	s.broken("fence", s.checks.fence.Reached(h.id, h.known, in.stamp, true))
 	f.toLife = h.life
 	answered := false
 	call := h.stepper.HandleForward(f.from.id, in.body, func(body []byte, err error) {

@@ -186,7 +186,7 @@ func (s *Sim) arrive(h *host, f *frame) {
 	}
 	switch f.kind {
 	case frameMessages:
-		s.broken("fence", s.checks.fence.Reached(h.id, h.catalog.Epoch, f.stamp, false))
+		s.broken("fence", s.checks.fence.Reached(h.id, h.known, f.stamp, false))
 		h.engine().HandleMessages(f.from.id, f.msgs)
 	case frameRefused:
 		s.rewrite(h, f)

@@ -1,6 +1,7 @@
 package hostsim
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -21,6 +22,8 @@ type host struct {
 	// The data directory.
 	disk    *disk
 	catalog catalog.Snapshot
+	// known is the epoch of the catalog as of its last transaction with a known outcome.
+	known epoch.Epoch
 	// metaCount is the number of metadata commands in the catalog.
 	metaCount int
 
@@ -39,9 +42,20 @@ type host struct {
 	applying  bool
 	ready     bool
 	stopping  bool
-	failed    bool // its log is fenced
-	hung      time.Duration
+	failed    bool // its log is fenced, or a group quarantined
+	// catalogFate says that the catalog's next transaction is to fail, and what of it will be found there.
+	catalogFate catalogFate
+	hung        time.Duration
 }
+
+// catalogFate is what becomes of a transaction.
+type catalogFate uint8
+
+const (
+	fateWell catalogFate = iota
+	fateLost
+	fateKept
+)
 
 func (h *host) engine() *multiraft.Engine { return h.stepper.Engine() }
 
@@ -104,15 +118,16 @@ func (s *Sim) birth(id wire.NodeID) catalog.Snapshot {
 func (s *Sim) start(h *host) {
 	h.life++
 	h.up, h.pausedTo, h.turning, h.applying, h.ready, h.stopping, h.failed = true, 0, false, false, false, false, false
-	h.tries = nil
+	h.tries, h.catalogFate = nil, fateWell
 	h.catalog.Incarnation++
+	h.known = h.catalog.Epoch
 	h.fence = epoch.NewHolder(h.catalog.Epoch)
 	port := &port{h: h, life: h.life}
 	stepper, err := multiraft.NewStepper(multiraft.Config{
 		Self: h.id, Workers: s.plan.Workers, ApplyWorkers: 1, Heartbeat: s.plan.Heartbeat, ElectionTimeout: s.plan.Election,
 		Seed: uint64(h.catalog.Incarnation)*0x9e3779b97f4a7c15 ^ s.plan.Seed ^ uint64(h.id)<<40,
 		Log:  h.disk, Transport: port, EpochBump: func(t wire.Term) []byte { return catalog.EpochBump{Term: t}.Append(nil) },
-		Events: func(e multiraft.Event) { s.event(h, e) }, Now: s.clock,
+		GroupBytes: s.plan.GroupBytes, Events: func(e multiraft.Event) { s.event(h, e) }, Now: s.clock,
 	}, port.forward)
 	if err != nil {
 		s.broken("engine", err)
@@ -302,18 +317,28 @@ func (s *Sim) event(h *host, e multiraft.Event) {
 		term, _ := h.disk.Term(wire.MetadataGroup, h.watchers[wire.MetadataGroup].Applied())
 		s.broken("readiness", s.checks.readiness.Flipped(h.id, h.life, e.Term, term))
 	case multiraft.GroupQuarantined:
-		s.broken("quarantine", fmt.Errorf("node %d, group %d: %w", h.id, e.Group, e.Err))
+		if s.tell("node %d: group %d is quarantined", h.id, e.Group); !errors.Is(e.Err, errMachine) {
+			s.broken("quarantine", fmt.Errorf("node %d, group %d: %w", h.id, e.Group, e.Err))
+		}
+		s.stats.Quarantined++
+		s.fail(h, 20*time.Second)
 	case multiraft.ChangeRefused:
 		s.broken("membership", fmt.Errorf("node %d, group %d, change at %d: %w", h.id, e.Group, e.Index, e.Err))
 	case multiraft.LogFenced:
 		s.tell("node %d: log fenced: %v", h.id, e.Err)
-		if h.failed = true; !h.expectsEIO() {
+		if !h.disk.failing {
 			s.broken("disk", fmt.Errorf("node %d: %w", h.id, e.Err))
 		}
-		s.after(between(s.rng, time.Millisecond, 5*time.Second), &task{kind: taskStart, host: h, life: h.life, value: restartFailed})
+		s.fail(h, 5*time.Second)
 	default:
 		s.tell("node %d: %T %+v", h.id, e, e)
 	}
+}
+
+// fail has a process that is of no use any more started again within a time.
+func (s *Sim) fail(h *host, within time.Duration) {
+	h.failed = true
+	s.after(between(s.rng, time.Millisecond, within), &task{kind: taskStart, host: h, life: h.life, value: restartFailed})
 }
 
 func (s *Sim) leaderChanged(h *host, e *multiraft.LeaderChanged) {

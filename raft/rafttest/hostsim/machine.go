@@ -1,6 +1,8 @@
 package hostsim
 
 import (
+	"errors"
+
 	"flotilla/catalog"
 	"flotilla/kv"
 	"flotilla/raft/multiraft"
@@ -14,13 +16,20 @@ type machine struct {
 	group wire.GroupID
 	kv    *kv.Machine
 	count int // commands applied in this life
-	last  wire.Index
+	// fails says that the next call is to.
+	fails bool
 }
+
+// errMachine is what a state machine fails with that was told to.
+var errMachine = errors.New("state machine out of order")
 
 // Apply implements multiraft.StateMachine.
 func (m *machine) Apply(batch []multiraft.Command) ([][]byte, error) {
 	s := m.h.s
 	s.watch(m.h, m.group, batch[0].Index)
+	if m.fails {
+		return nil, errMachine
+	}
 	given := batch
 	if s.plan.sabotage == noSessions {
 		given = withoutSessions(batch)
@@ -35,7 +44,6 @@ func (m *machine) Apply(batch []multiraft.Command) ([][]byte, error) {
 		}
 		m.count++
 	}
-	m.last = batch[len(batch)-1].Index
 	return results, nil
 }
 
@@ -115,6 +123,9 @@ type metadata struct{ h *host }
 func (m *metadata) Apply(batch []multiraft.Command) ([][]byte, error) {
 	h, s := m.h, m.h.s
 	s.watch(h, wire.MetadataGroup, batch[0].Index)
+	if h.catalogFate == fateLost {
+		return nil, errMachine
+	}
 	cmds := make([]catalog.Command, len(batch))
 	for i, c := range batch {
 		cmds[i] = catalog.Command{Index: c.Index, Term: c.Term, Data: c.Data}
@@ -138,6 +149,10 @@ func (m *metadata) Apply(batch []multiraft.Command) ([][]byte, error) {
 		s.broken("epochs", s.checks.epochs.Applied(h.id, next.Epoch, next.EpochTerm))
 		i = n
 	}
+	if h.catalogFate == fateKept {
+		return nil, errMachine
+	}
+	h.known = h.catalog.Epoch
 	h.fence.Apply(h.catalog.Epoch)
 	return all, nil
 }

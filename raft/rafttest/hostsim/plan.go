@@ -40,6 +40,8 @@ type Plan struct {
 	// QueueMax is how long appends may lie in their lane before they are stamped and written; Full the rate of lanes found full.
 	QueueMax time.Duration
 	Full     int
+	// GroupBytes bounds what may wait in a group, 0 for the engine's own bound.
+	GroupBytes int
 
 	SyncMax     time.Duration
 	SlowSync    int
@@ -85,9 +87,9 @@ func Draw(seed uint64) Plan {
 		DelayMin: between(r, 50*time.Microsecond, 2*time.Millisecond),
 		SyncMax:  between(r, 100*time.Microsecond, 20*time.Millisecond),
 		ApplyMax: between(r, 10*time.Microsecond, 5*time.Millisecond),
-		Clients:  1 + r.IntN(4), Keys: 1 + r.IntN(6),
-		BusyMean: between(r, time.Second, 8*time.Second), QuietMean: between(r, 30*time.Second, 2*time.Minute),
-		ThinkBusy: between(r, 5*time.Millisecond, 200*time.Millisecond), ThinkIdle: between(r, 5*time.Second, 30*time.Second),
+		Clients:  1 + r.IntN(5), Keys: 1 + r.IntN(6),
+		BusyMean: between(r, time.Second, 12*time.Second), QuietMean: between(r, 20*time.Second, 90*time.Second),
+		ThinkBusy: between(r, 3*time.Millisecond, 150*time.Millisecond), ThinkIdle: between(r, 4*time.Second, 20*time.Second),
 	}
 	p.Replicas = p.Nodes
 	if p.Nodes > 3 && chance(r, 600) {
@@ -113,6 +115,12 @@ func Draw(seed uint64) Plan {
 func (p *Plan) drawFaults(r *rand.Rand) {
 	if chance(r, 500) {
 		p.Skew = 1 + r.IntN(15)
+		if chance(r, 200) {
+			p.Skew = 50 // one at half the speed beside one at three halves
+		}
+	}
+	if chance(r, 200) {
+		p.GroupBytes = 400 + r.IntN(8000)
 	}
 	if chance(r, 400) {
 		p.Hiccup, p.HiccupMax = 1+r.IntN(10), between(r, 5*time.Millisecond, p.Election/2)
@@ -185,8 +193,8 @@ func (p *Plan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d: %d nodes, %d groups of %d, %d workers, heartbeat %v election %v, %v\n", p.Seed, p.Nodes, p.Groups, p.Replicas,
 		p.Workers, p.Heartbeat, p.Election, p.Length)
-	fmt.Fprintf(&b, "  clocks +-%d%%; turns %v, hiccup %d/%v; delay %v to %v, loss %d duplicates %d late %d/%v, ordered %t half-open %t, queue %v full %d\n",
-		p.Skew, p.TurnMax, p.Hiccup, p.HiccupMax, p.DelayMin, p.DelayMax, p.Loss, p.Duplicates, p.Late, p.LateMax, p.Ordered, p.HalfOpen, p.QueueMax, p.Full)
+	fmt.Fprintf(&b, "  clocks +-%d%%; turns %v, hiccup %d/%v; delay %v to %v, loss %d duplicates %d late %d/%v, ordered %t half-open %t, queue %v full %d, room %d\n",
+		p.Skew, p.TurnMax, p.Hiccup, p.HiccupMax, p.DelayMin, p.DelayMax, p.Loss, p.Duplicates, p.Late, p.LateMax, p.Ordered, p.HalfOpen, p.QueueMax, p.Full, p.GroupBytes)
 	fmt.Fprintf(&b, "  sync %v slow %d/%v; apply %v; %d clients, %d keys, busy %v quiet %v think %v idle %v\n",
 		p.SyncMax, p.SlowSync, p.SlowSyncMax, p.ApplyMax, p.Clients, p.Keys, p.BusyMean, p.QuietMean, p.ThinkBusy, p.ThinkIdle)
 	fmt.Fprintf(&b, "  every: crash %v (down %v) stop %v pause %v (%v) cut %v (%v) disk %v transfer %v", p.CrashEvery, p.DownMax, p.StopEvery,

@@ -1,0 +1,247 @@
+package check
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"flotilla/epoch"
+	"flotilla/kv"
+	"flotilla/raft/wire"
+)
+
+// step is one thing that a checker is told.
+type step[C any] func(c *C) error
+
+// bite shows a checker a good history, and a bad one in which only the last step is wrong.
+func bite[C any](t *testing.T, name string, good, bad []step[C], says string) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		var c C
+		for i, s := range good {
+			if err := s(&c); err != nil {
+				t.Errorf("good history, step %d: %v", i, err)
+			}
+		}
+		c = *new(C)
+		for i, s := range bad {
+			err := s(&c)
+			if last := i == len(bad)-1; last != (err != nil) || last && !strings.Contains(err.Error(), says) {
+				t.Errorf("bad history, step %d of %d: %v, want %q at the last", i, len(bad), err, says)
+			}
+		}
+		bitten[reflect.TypeFor[C]().Name()] = true
+	})
+}
+
+// bitten are the checkers that were shown a bad history.
+var bitten = map[string]bool{}
+
+// TestCheckersBite shows each checker a history that breaks its invariant, and one beside it that does not.
+func TestCheckersBite(t *testing.T) {
+	elections(t)
+	logs(t)
+	machines(t)
+	durability(t)
+	epochs(t)
+	nodes(t)
+	callers(t)
+	sessions(t)
+	registers(t)
+	for _, name := range []string{
+		"Elections", "Logs", "Machines", "Durability", "Epochs", "Fence", "Readiness", "Watchers", "Callers", "Outcomes", "Sessions", "Registers",
+	} {
+		if !bitten[name] {
+			t.Errorf("no bad history for %s", name)
+		}
+	}
+}
+
+func elections(t *testing.T) {
+	type s = []step[Elections]
+	led := func(g wire.GroupID, term wire.Term, n wire.NodeID) step[Elections] {
+		return func(c *Elections) error { return c.Led(g, term, n) }
+	}
+	bite(t, "two leaders of a term", s{led(1, 4, 3), led(1, 4, 3), led(1, 5, 2), led(2, 4, 2)}, s{led(1, 4, 3), led(1, 4, 2)}, "which node 3 has led")
+}
+
+func entry(i wire.Index, term wire.Term, data string) wire.Entry {
+	return wire.Entry{Index: i, Term: term, Kind: wire.EntryData, Data: []byte(data)}
+}
+
+func logs(t *testing.T) {
+	type s = []step[Logs]
+	stored := func(n wire.NodeID, before wire.Term, entries ...wire.Entry) step[Logs] {
+		return func(c *Logs) error { return c.Stored(n, 1, before, entries) }
+	}
+	first := stored(1, 0, entry(1, 1, "a"), entry(2, 2, "b"))
+	bite(t, "same place, other data", s{first, stored(2, 0, entry(1, 1, "a")), stored(2, 1, entry(2, 3, "c"))},
+		s{first, stored(2, 0, entry(1, 1, "x"))}, "other data")
+	bite(t, "same place, other past", s{first, stored(2, 1, entry(2, 2, "b"))},
+		s{first, stored(2, 2, entry(2, 2, "b"))}, "follows term 2 here and term 1 elsewhere")
+	bite(t, "term falls along a log", s{first}, s{stored(1, 3, entry(4, 2, "a"))}, "of term 2 follows one of term 3")
+}
+
+func machines(t *testing.T) {
+	type s = []step[Machines]
+	apply := func(n wire.NodeID, at int, i wire.Index, term wire.Term, command, result uint64) step[Machines] {
+		return func(c *Machines) error {
+			_, err := c.Apply(n, 1, at, Applied{Index: i, Term: term, Command: command, Result: result}, term)
+			return err
+		}
+	}
+	acked := func(i wire.Index, command uint64) step[Machines] {
+		return func(c *Machines) error { return c.Acknowledged(1, i, command) }
+	}
+	elected := func(term, has wire.Term) step[Machines] {
+		return func(c *Machines) error { return c.Elected(3, 1, term, func(wire.Index) wire.Term { return has }) }
+	}
+	a, b := apply(1, 0, 2, 1, 7, 70), apply(1, 1, 3, 1, 8, 80)
+	bite(t, "another command", s{a, b, apply(2, 0, 2, 1, 7, 70)}, s{a, b, apply(2, 0, 2, 2, 9, 70)}, "another node had applied 2@1")
+	bite(t, "a command left out", s{a, apply(2, 0, 2, 1, 7, 70)}, s{a, b, apply(2, 0, 3, 1, 8, 80)}, "another node had applied 2@1")
+	bite(t, "a command applied twice", s{a, b}, s{a, b, apply(1, 2, 2, 1, 7, 70)}, "after 3@1")
+	bite(t, "another result", s{a, apply(2, 0, 2, 1, 7, 70)}, s{a, apply(2, 0, 2, 1, 7, 71)}, "another result")
+	bite(t, "ahead of everybody", s{a, b}, s{a, apply(2, 2, 4, 1, 8, 80)}, "only 1 are known")
+	bite(t, "acknowledged and applied nowhere", s{a, b, acked(3, 8)}, s{a, acked(3, 8)}, "no machine has been given it")
+	bite(t, "acknowledged where another one is", s{a, b, acked(2, 7)}, s{a, b, acked(2, 8)}, "no machine has been given it")
+	bite(t, "leader without what was applied", s{a, elected(2, 1), elected(1, 0)}, s{a, elected(2, 0)}, "has term 0 at 2")
+}
+
+func durability(t *testing.T) {
+	type s = []step[Durability]
+	synced := func(term wire.Term, vote wire.NodeID, last wire.Index) step[Durability] {
+		return func(c *Durability) error { c.Synced(1, 1, wire.HardState{Term: term, Vote: vote}, last); return nil }
+	}
+	sent := func(m wire.Message) step[Durability] {
+		m.Group, m.From = 1, 1
+		return func(c *Durability) error { return c.Sent(&m) }
+	}
+	ack := sent(wire.Message{Type: wire.MsgAppendReply, To: 2, Term: 1, Index: 5})
+	refusal := sent(wire.Message{Type: wire.MsgAppendReply, To: 2, Term: 1, Index: 5, Reject: true})
+	bite(t, "acknowledged before it is on disk", s{refusal, synced(1, 2, 5), ack}, s{synced(1, 2, 4), ack}, "has 4 on disk")
+	vote := sent(wire.Message{Type: wire.MsgVoteReply, To: 2, Term: 3})
+	bite(t, "voted before it is on disk", s{synced(3, 2, 0), vote}, s{synced(2, 2, 0), vote}, "its disk says 2 in term 2")
+	bite(t, "voted for another one", s{synced(3, 2, 0), vote}, s{synced(3, 1, 0), vote}, "its disk says 1 in term 3")
+	ask := sent(wire.Message{Type: wire.MsgVote, To: 2, Term: 3})
+	bite(t, "stands before its own vote is on disk", s{synced(3, 1, 0), ask}, s{synced(2, 1, 0), ask}, "asks for votes in term 3")
+}
+
+func epochs(t *testing.T) {
+	type s = []step[Epochs]
+	applied := func(n wire.NodeID, e epoch.Epoch, term wire.Term) step[Epochs] {
+		return func(c *Epochs) error { return c.Applied(n, e, term) }
+	}
+	stamped := func(observed, has epoch.Epoch) step[Epochs] {
+		return func(c *Epochs) error { return c.Stamped(1, epoch.Stamp{Observed: observed, Applied: has}) }
+	}
+	bite(t, "rises by two", s{applied(1, 0, 0), applied(1, 1, 2), applied(2, 1, 2), applied(1, 2, 5)}, s{applied(1, 2, 2)}, "the last one allocated is 0")
+	bite(t, "two holders", s{applied(1, 1, 2), applied(2, 0, 0)}, s{applied(1, 1, 2), applied(2, 1, 3)}, "allocated in term 2")
+	bite(t, "twice in a term", s{applied(1, 1, 2), applied(1, 2, 3)}, s{applied(1, 1, 2), applied(1, 2, 2)}, "epoch 1 was allocated in term 2")
+	bite(t, "not allocated", s{applied(1, 1, 2), stamped(1, 1), stamped(1, 0)}, s{applied(1, 1, 2), stamped(2, 1)}, "the last one allocated is 1")
+	bite(t, "applied above observed", s{applied(1, 1, 2), stamped(1, 1)}, s{applied(1, 1, 2), stamped(0, 1)}, "observed 0")
+
+	type f = []step[Fence]
+	reached := func(applied, observed, has epoch.Epoch, authority bool) step[Fence] {
+		return func(c *Fence) error {
+			return c.Reached(1, applied, epoch.Stamp{Observed: observed, Applied: has}, authority)
+		}
+	}
+	bite(t, "stale frame", f{reached(3, 3, 1, false), reached(3, 4, 4, true)}, f{reached(3, 2, 2, false)}, "a frame of epoch 2")
+	bite(t, "without authority", f{reached(3, 3, 3, true)}, f{reached(3, 3, 2, true)}, "authority 2")
+}
+
+func nodes(t *testing.T) {
+	type r = []step[Readiness]
+	flipped := func(life int, term, applied wire.Term) step[Readiness] {
+		return func(c *Readiness) error { return c.Flipped(2, life, term, applied) }
+	}
+	bite(t, "ready before its time", r{flipped(1, 4, 4)}, r{flipped(1, 4, 3)}, "applied an entry of term 3")
+	bite(t, "ready twice", r{flipped(1, 4, 4), flipped(2, 5, 5)}, r{flipped(1, 4, 4), flipped(1, 5, 5)}, "twice in life 1")
+
+	type w = []step[Watchers]
+	saw := func(life int, applied, next wire.Index) step[Watchers] {
+		return func(c *Watchers) error { return c.Saw(2, life, 1, applied, next) }
+	}
+	bite(t, "falls", w{saw(1, 5, 0), saw(1, 5, 6), saw(2, 0, 1)}, w{saw(1, 5, 0), saw(1, 4, 0)}, "from 5 to 4")
+	bite(t, "moves before the machine has it", w{saw(1, 5, 6)}, w{saw(1, 6, 6)}, "before the machine has been given 6")
+}
+
+func callers(t *testing.T) {
+	type s = []step[Callers]
+	var key *int
+	asked := func(c *Callers) error { key = c.Asked(func() string { return "a put" }); return nil }
+	answered := func(c *Callers) error { return c.Answered(key) }
+	died := func(c *Callers) error { c.Died(key); return nil }
+	over := (*Callers).Over
+	bite(t, "answered twice", s{asked, answered, over}, s{asked, answered, answered}, "2 times")
+	bite(t, "never answered", s{asked, died, over}, s{asked, over}, "never answered, one of them: a put")
+	bite(t, "answered by the dead", s{asked, died}, s{asked, died, answered}, "after its process died")
+
+	type o = []step[Outcomes]
+	refused := func(c *Outcomes) error { return c.Refused(Attempt{Op: 3, Number: 1}, wire.CodeTimeout) }
+	applied := func(n int) step[Outcomes] {
+		return func(c *Outcomes) error { return c.Applied(Attempt{Op: 3, Number: n}) }
+	}
+	bite(t, "refused and then applied", o{refused, applied(2)}, o{refused, applied(1)}, "and is applied")
+	bite(t, "applied and then refused", o{applied(2), refused}, o{applied(1), refused}, "was applied and is answered")
+}
+
+func sessions(t *testing.T) {
+	type s = []step[Sessions]
+	put := func(number kv.Sequence, status kv.Status, revision kv.Revision) step[Sessions] {
+		return func(c *Sessions) error {
+			_, err := c.Applied(&kv.Command{Op: kv.OpPut, Session: 1, Sequence: number}, kv.Result{Status: status, Revision: revision})
+			return err
+		}
+	}
+	first := put(1, kv.StatusOK, 1)
+	bite(t, "takes effect twice", s{first, put(1, kv.StatusOK, 1), put(2, kv.StatusOK, 2)}, s{first, put(1, kv.StatusOK, 2)}, "takes effect at revision 2, and had at 1")
+	bite(t, "another answer", s{first, put(1, kv.StatusOK, 1)}, s{first, put(1, kv.StatusConflict, 1)}, "and was")
+	bite(t, "answered without an effect", s{first}, s{first, put(2, kv.StatusOK, 1)}, "the old revision 1")
+	bite(t, "a revision left out", s{first}, s{first, put(2, kv.StatusOK, 3)}, "revision 3 follows 1")
+}
+
+func registers(t *testing.T) {
+	type s = []step[Registers]
+	k := []byte("k")
+	put := func(value string, at kv.Revision) step[Registers] {
+		return func(c *Registers) error { c.Put(k, []byte(value), at); return nil }
+	}
+	removed := func(at kv.Revision) step[Registers] { return func(c *Registers) error { c.Removed(k, at); return nil } }
+	wrote := func(floor, at kv.Revision) step[Registers] {
+		return func(c *Registers) error { return c.Wrote(k, floor, at) }
+	}
+	found := func(floor, at kv.Revision, value string) step[Registers] {
+		return func(c *Registers) error { return c.Found(k, floor, at, []byte(value)) }
+	}
+	missed := func(floor kv.Revision) step[Registers] { return func(c *Registers) error { return c.Missed(k, floor) } }
+	stale := func(at kv.Revision, value string) step[Registers] {
+		return func(c *Registers) error { return c.Stale(k, at, []byte(value)) }
+	}
+	a, b := put("a", 1), put("b", 2)
+	bite(t, "read from before", s{a, b, found(0, 1, "a"), found(1, 2, "b"), stale(1, "a")}, s{a, b, found(2, 1, "a")}, "after revision 2 was known")
+	bite(t, "a value that was never there", s{a, found(0, 1, "a")}, s{a, found(0, 1, "b")}, "never written")
+	bite(t, "a value that was never there, stale", s{a, stale(1, "a")}, s{a, stale(1, "b")}, "never written")
+	bite(t, "missed what was there", s{missed(0), a, removed(2), missed(1)}, s{a, b, missed(1)}, "has always been there")
+	bite(t, "removed and found", s{a, removed(2), found(0, 1, "a")}, s{a, removed(2), found(0, 2, "a")}, "never written")
+	bite(t, "write lost its place", s{a, wrote(0, 1), b, wrote(1, 2)}, s{a, b, wrote(2, 1)}, "began after revision 2")
+	bite(t, "write that nobody made", s{a, wrote(0, 1)}, s{a, wrote(0, 2)}, "nobody wrote it")
+}
+
+// TestFloor: whoever asks after an answer must not be told less.
+func TestFloor(t *testing.T) {
+	var c Registers
+	k := []byte("k")
+	c.Put(k, []byte("a"), 1)
+	c.Put(k, []byte("b"), 2)
+	if got := c.Asked(k); got != 0 {
+		t.Errorf("before anybody was told: %d", got)
+	}
+	if err := c.Found(k, 0, 2, []byte("b")); err != nil || c.Asked(k) != 2 {
+		t.Errorf("after a read of revision 2: %d, %v", c.Asked(k), err)
+	}
+	c.Removed(k, 3)
+	if err := c.Missed(k, 2); err != nil || c.Asked(k) != 3 {
+		t.Errorf("after it was found absent: %d, %v", c.Asked(k), err)
+	}
+}

@@ -23,7 +23,7 @@ func levelOf(e any) slog.Level {
 	case logstore.Rotated, logstore.Unlinked, logstore.Draining:
 		return slog.LevelDebug
 	case logstore.Corrupted, logstore.SpaceLow, logstore.HousekeepingFailed, multiraft.DiskStalled, multiraft.DiskFull,
-		multiraft.ChangeRefused, multiraft.GroupRefused:
+		multiraft.ApplyWaits, multiraft.ChangeRefused, multiraft.GroupRefused:
 		return slog.LevelWarn
 	case logstore.Quarantined, logstore.Fenced, multiraft.GroupQuarantined, multiraft.LogFenced:
 		return slog.LevelError

@@ -65,8 +65,13 @@ func (w *worker) applyGroup(job *applyJob) {
 
 // applier runs machines, one group at a time. Its buffers are reused.
 type applier struct {
-	e        *Engine
-	jobs     []applyJob
+	e    *Engine
+	jobs []applyJob
+	applyBatch
+}
+
+// applyBatch is what goes to the machine in one call.
+type applyBatch struct {
 	commands []Command
 	spans    []span
 	bytes    int // of the entries they came from
@@ -81,33 +86,49 @@ type span struct {
 }
 
 // run serves everything queued for g: committed entries in as few Apply calls as the limit allows, then
-// the reads they make possible.
+// the reads they make possible. A machine without space keeps entries waiting, never reads of what there is.
 func (a *applier) run(g *group) {
+	stuck := a.fails(g, a.resume(g))
 	for i := range a.jobs {
 		job := &a.jobs[i]
-		if fault := g.fault.Load(); fault != nil {
+		fault := g.fault.Load()
+		switch {
+		case fault != nil:
 			job.refuse(fault)
-			continue
-		}
-		if job.read != nil {
+		case job.read != nil:
 			g.run.park(job.read)
-			continue
-		}
-		if err := a.gather(g, job); err != nil {
-			g.quarantine(err)
-			a.abandon(g)
-			job.refuse(g.fault.Load())
+		case stuck:
+			g.run.held.jobs = append(g.run.held.jobs, *job)
+		default:
+			if stuck = a.fails(g, a.gather(g, job)); stuck {
+				g.run.held.jobs = append(g.run.held.jobs, *job)
+			} else if fault := g.fault.Load(); fault != nil {
+				job.refuse(fault)
+			}
 		}
 	}
-	if err := a.flush(g); err != nil {
-		g.quarantine(err)
-		a.abandon(g)
+	if !stuck {
+		a.fails(g, a.flush(g))
 	}
 	a.serveReads(g)
 }
 
-// gather adds a job's commands to the batch, and applies the batch when it is full. On error the waiters that
-// were not added to the batch are left in the job.
+// fails deals with the outcome of a call of the machine and reports whether g waits for space now.
+func (a *applier) fails(g *group, err error) (stuck bool) {
+	switch {
+	case err == nil:
+		return false
+	case errors.Is(err, wire.ErrNoSpace):
+		a.hold(g, err)
+		return true
+	}
+	g.quarantine(err)
+	a.abandon(g)
+	return false
+}
+
+// gather adds a job's commands to the batch, and applies the batch when it is full. On error what was not
+// added to the batch is left in the job.
 func (a *applier) gather(g *group, job *applyJob) error {
 	for i := range job.entries {
 		e := &job.entries[i]
@@ -128,6 +149,7 @@ func (a *applier) gather(g *group, job *applyJob) error {
 		a.bytes += e.Size()
 		if a.bytes >= maxApplyBytes {
 			if err := a.flush(g); err != nil {
+				job.entries = job.entries[i+1:]
 				return err
 			}
 		}
@@ -154,6 +176,7 @@ func (a *applier) flush(g *group) error {
 				a.spans[0].index, last.index, g.id, len(results), len(a.commands))
 		}
 	}
+	g.freed()
 	g.applied.Store(uint64(last.index))
 	a.settle(results)
 	a.e.stats.commandsApplied.Add(uint64(len(a.commands)))
@@ -179,11 +202,16 @@ func (a *applier) settle(results [][]byte) {
 
 // abandon answers those whose commands were in a batch that the machine did not survive.
 func (a *applier) abandon(g *group) {
-	for _, s := range a.spans {
-		job := applyJob{g: g, waiters: []waiter{{props: s.waiting}}}
-		job.refuse(g.fault.Load())
-	}
+	a.refuse(g, g.fault.Load())
 	a.clear()
+}
+
+// refuse answers those whose commands are in a batch that is not going to be applied.
+func (b *applyBatch) refuse(g *group, why *wire.Error) {
+	for _, s := range b.spans {
+		job := applyJob{g: g, waiters: []waiter{{props: s.waiting}}}
+		job.refuse(why)
+	}
 }
 
 func (a *applier) clear() {

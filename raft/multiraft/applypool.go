@@ -32,6 +32,7 @@ type applyState struct {
 	// Owned by the applier that runs the group: reads by rising index.
 	parked  []*read
 	sweepAt int
+	held    held
 }
 
 func newApplyPool(e *Engine) *applyPool {
@@ -50,7 +51,7 @@ func (p *applyPool) submit(job applyJob) {
 // read queues r; false after close.
 func (p *applyPool) read(r *read) bool { return p.put(r.g, &applyJob{g: r.g, read: r}) }
 
-// put queues job, or without one has g run once more to look at its fault; false after close.
+// put queues job, or without one has g run once more to look at its fault or at what it holds; false after close.
 func (p *applyPool) put(g *group, job *applyJob) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -151,6 +152,7 @@ func (p *applyPool) abandon(g *group) {
 		queue[i].refuse(g.stopped())
 	}
 	if !running {
+		g.run.held.drop(g, g.stopped())
 		g.run.drop(g.stopped())
 	}
 }

@@ -55,6 +55,16 @@ type DiskFull struct{ Err error }
 // DiskFreed says that the commit which had no space went through.
 type DiskFreed struct{}
 
+// ApplyWaits says that Group's machine had no space for committed entries, which it is given again with each tick.
+// ApplyGoesOn ends it.
+type ApplyWaits struct {
+	Group wire.GroupID
+	Err   error
+}
+
+// ApplyGoesOn says that Group's machine has taken the entries it had no space for.
+type ApplyGoesOn struct{ Group wire.GroupID }
+
 // LogFenced says that a commit failed with an unknown outcome: no group acts here any more until the
 // next start (D20).
 type LogFenced struct{ Err error }

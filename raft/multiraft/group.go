@@ -36,6 +36,7 @@ type group struct {
 	commit  atomic.Uint64              // by the worker
 	applied atomic.Uint64              // by the applier
 	fault   atomic.Pointer[wire.Error] // by the first who quarantines
+	stuck   atomic.Bool                // by the applier: the machine has no space
 	bytes   atomic.Int64               // waiting commands and requests
 
 	// Owned by the applier that runs the group; the queue by the pool.
@@ -105,6 +106,9 @@ func (g *group) leaderElsewhere() wire.NodeID {
 func (g *group) reserve(n int) error {
 	if g.e.fenced.Load() || g.e.full.Load() {
 		return g.errorf(wire.CodeStorage, "the log takes no writes: see the node's status")
+	}
+	if g.stuck.Load() {
+		return g.errorf(wire.CodeStorage, "the state machine has no space: see the node's status")
 	}
 	return g.take(n)
 }

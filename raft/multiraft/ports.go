@@ -44,11 +44,12 @@ type Command struct {
 
 // StateMachine is what a group replicates. The engine calls it from one goroutine at a time, so it
 // needs no lock of its own. Apply must be deterministic: no clock, no randomness, no I/O outside.
-// An error or a panic of any method quarantines the group on this node (P4).
+// An error or a panic of any method quarantines the group on this node (P4), but for Apply's wire.ErrNoSpace.
 type StateMachine interface {
 	// Apply applies commands in log order (P10) and returns one result for each; results may be nil. It runs once
 	// per command and process life, and again after a restart from the applied index given at AddGroup. The batch is
-	// valid during the call, its commands' data for ever; the results are the callers' from then on.
+	// valid during the call, its commands' data for ever; the results are the callers' from then on. wire.ErrNoSpace
+	// says that nothing of the batch was applied or attempted: the same batch comes again.
 	Apply(batch []Command) (results [][]byte, err error)
 	// Query answers a read-only request from the present state. An error is the caller's, not the group's;
 	// only a panic quarantines.

@@ -63,6 +63,9 @@ func (w *worker) tickGroup(g *group) {
 	if g.pending.len() > 0 && g.view.Load().role != raft.Leader {
 		g.waitOutLeader()
 	}
+	if g.stuck.Load() {
+		w.e.appliers.put(g, nil)
+	}
 	if len(g.transfer) > 0 {
 		g.ageTransfers()
 	}

@@ -60,6 +60,8 @@ type Config struct {
 	Vet func(command []byte) error
 	// ClientConn takes over connections that speak the client protocol, in a goroutine of their own; nil refuses them.
 	ClientConn func(*quic.Conn)
+	// catalogSpace tells the free disk space for the catalog, by default the operating system's. Tests only.
+	catalogSpace func(dir string) (int64, error)
 	// Logger gets the node's events; default none. For its metrics, see package server/metrics.
 	Logger *slog.Logger
 }

@@ -17,11 +17,12 @@ import (
 // (docs/ARCHITECTURE.md). A package that is not listed fails the test, so that nobody adds a room without
 // saying where it stands.
 var storeys = map[string]int{
-	"internal/assert":   0,
-	"internal/eventlog": 0,
-	"internal/leak":     0,
-	"epoch":             0,
-	"raft/wire":         0,
+	"internal/assert":    0,
+	"internal/diskspace": 0,
+	"internal/eventlog":  0,
+	"internal/leak":      0,
+	"epoch":              0,
+	"raft/wire":          0,
 
 	"raft/quorum":            1,
 	"raft/progress":          1,

@@ -82,7 +82,7 @@ func closeConn(c net.PacketConn) error {
 }
 
 func (h *Host) openCatalog(context.Context) (err error) {
-	h.catalog, err = catalog.Open(filepath.Join(h.cfg.Dir, "catalog.db"), catalog.Options{})
+	h.catalog, err = catalog.Open(filepath.Join(h.cfg.Dir, "catalog.db"), catalog.Options{FreeBytes: h.cfg.catalogSpace})
 	return err
 }
 

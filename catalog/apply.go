@@ -22,7 +22,7 @@ type Command struct {
 // commands of one entry must come in one call.
 //
 // One command that cannot be understood fails the whole call with a *CommandError, and nothing of it is applied
-// (F17). After ErrFenced the outcome is unknown.
+// (F17). So does wire.ErrNoSpace, after which the same call may be made again. After ErrFenced the outcome is unknown.
 func (c *Catalog) Apply(through wire.Index, cmds []Command) ([][]byte, error) {
 	var results [][]byte
 	err := c.change("apply metadata", func(s Snapshot) (next Snapshot, err error) {

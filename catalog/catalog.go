@@ -3,6 +3,7 @@ package catalog
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"flotilla/internal/assert"
+	"flotilla/internal/diskspace"
 	"flotilla/raft/wire"
 )
 
@@ -20,6 +22,9 @@ type Options struct {
 	// Changed is called after each committed change with what the catalog holds then, by the goroutine that
 	// made the change, under no lock. It must not block. Nil for none.
 	Changed func(*Snapshot)
+
+	// FreeBytes tells the free space of the file's directory. Default: what the operating system says.
+	FreeBytes func(dir string) (int64, error)
 
 	// formats is the ledger to work by; nil for the real one. Tests have a future and a past.
 	formats []format
@@ -49,6 +54,9 @@ func Open(path string, opts Options) (*Catalog, error) {
 	}
 	if opts.formats == nil {
 		opts.formats = ledger
+	}
+	if opts.FreeBytes == nil {
+		opts.FreeBytes = diskspace.Free
 	}
 	if err := createFile(path, opts.formats); err != nil {
 		return nil, fmt.Errorf("create catalog %s: %w", path, err)
@@ -237,8 +245,24 @@ func assertRises(was, now *Snapshot) {
 	assert.That(!was.Born || now.Identity == was.Identity, "catalog: node %d changes its identity", was.Identity.NodeID)
 }
 
-// write makes r durable in one transaction. After an error its outcome is unknown, so the catalog is fenced.
+// checkSpace refuses with wire.ErrNoSpace what the disk may have no room for, before anything is attempted.
+func (c *Catalog) checkSpace(r records) error {
+	need := int64(reserveBytes)
+	for _, body := range r {
+		need += copiesPerCommit * int64(len(body))
+	}
+	if _, err := diskspace.Check(c.opts.FreeBytes, filepath.Dir(c.path), need); err != nil {
+		return fmt.Errorf("%w: %w", wire.ErrNoSpace, err)
+	}
+	return nil
+}
+
+// write makes r durable in one transaction. wire.ErrNoSpace says that nothing was attempted; after any other error the
+// outcome is unknown, so the catalog is fenced.
 func (c *Catalog) write(r records) error {
+	if err := c.checkSpace(r); err != nil {
+		return err
+	}
 	err := guard(func() error {
 		return c.mu.db.Update(func(tx *bbolt.Tx) error {
 			if err := r.store(tx, c.mu.records); err != nil {

@@ -10,7 +10,8 @@
 // that applied the same commands hold the same state (Snapshot.Digest).
 //
 // Any goroutine may call any method. Reads (View) come from memory and never block. Changes come one at a time;
-// after a commit that returned an error the catalog is fenced, as the outcome on disk is unknown.
+// after a commit that returned an error the catalog is fenced, as the outcome on disk is unknown. So room is asked
+// for first: without it a change is refused with wire.ErrNoSpace and may be repeated.
 //
 //	c, err := catalog.Open(filepath.Join(dir, "catalog.db"), catalog.Options{})
 //	if _, born := c.Identity(); !born { err = c.Bootstrap(birth) }

@@ -15,6 +15,13 @@ const (
 	// maxClaims bounds the runs of one AssignShards: each shard could be its own run.
 	maxClaims = 1024
 
+	// reserveBytes of free disk space are left alone: below it changes are refused with wire.ErrNoSpace, so that one that was
+	// begun does not meet ENOSPC, which would fence the catalog. It is less than the log's reserve (64 MiB): what
+	// the log took before it ran out can be applied.
+	reserveBytes = 16 << 20
+	// copiesPerCommit is how often bbolt writes the records at worst within one commit, rounding to pages included.
+	copiesPerCommit = 2
+
 	// maxFileBytes bounds the file before it is mapped: the largest legal state, several times over.
 	maxFileBytes = 1 << 30
 

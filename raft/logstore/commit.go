@@ -9,6 +9,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"flotilla/internal/assert"
+	"flotilla/internal/diskspace"
 	"flotilla/raft/wire"
 )
 
@@ -81,10 +82,6 @@ func (s *Store) checkSpace(batch []wire.LogUpdate) error {
 	if s.opts.ReserveBytes < 0 {
 		return nil
 	}
-	free, err := s.opts.FreeBytes(s.opts.Dir)
-	if err != nil {
-		return fmt.Errorf("%w: ask for free space: %w", wire.ErrNoSpace, err)
-	}
 	var size int64
 	for i := range batch {
 		size += int64(sizeOf(batch[i].Entries))
@@ -93,13 +90,15 @@ func (s *Store) checkSpace(batch []wire.LogUpdate) error {
 	if size == 0 { // a compaction or a drop is what makes room
 		need = s.opts.ReserveBytes / 4
 	}
+	free, err := diskspace.Check(s.opts.FreeBytes, s.opts.Dir, need)
+	var low *diskspace.LowError
+	if errors.As(err, &low) && !s.writer.low {
+		s.writer.low = true
+		s.opts.Events(SpaceLow{FreeBytes: free, NeedBytes: need})
+	}
 	switch {
-	case free < need:
-		if !s.writer.low {
-			s.writer.low = true
-			s.opts.Events(SpaceLow{FreeBytes: free, NeedBytes: need})
-		}
-		return fmt.Errorf("%w: %d bytes free, %d needed in %s; make room there", wire.ErrNoSpace, free, need, s.opts.Dir)
+	case err != nil:
+		return fmt.Errorf("%w: %w", wire.ErrNoSpace, err)
 	case s.writer.low && size > 0:
 		s.writer.low = false
 		s.opts.Events(SpaceBack{FreeBytes: free})

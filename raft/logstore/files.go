@@ -69,15 +69,6 @@ func (osFiles) list(dir string) ([]string, error) {
 	return names, err
 }
 
-// freeBytes is the space left for us on dir's file system.
-func freeBytes(dir string) (int64, error) {
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(dir, &st); err != nil {
-		return 0, err
-	}
-	return int64(st.Bavail) * st.Bsize, nil
-}
-
 // MakeDir creates dir and what is above it, mode 0700, as far as it is missing. Each new name is durable when it
 // returns: synced files are of no use in a directory that a power cut takes away (D8).
 func MakeDir(dir string) error { return makeDir(osFiles{}, dir) }

@@ -14,6 +14,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"flotilla/internal/diskspace"
 	"flotilla/raft/wire"
 )
 
@@ -68,7 +69,7 @@ func (o Options) populate() Options {
 		o.ReserveBytes = defaultReserveBytes
 	}
 	if o.FreeBytes == nil {
-		o.FreeBytes = freeBytes
+		o.FreeBytes = diskspace.Free
 	}
 	if o.Events == nil {
 		o.Events = func(Event) {}

@@ -130,6 +130,6 @@ var (
 	// ErrFenced says that a commit failed earlier: the store's outcome is unknown and it takes nothing more.
 	ErrFenced = errors.New("log store fenced after a failed commit")
 	// ErrNoSpace says that a commit was refused because the disk is nearly full. Nothing was attempted, the store is not
-	// fenced, reads go on, and the same batch is taken once there is space again.
-	ErrNoSpace = errors.New("no space left for the log")
+	// fenced, reads go on, and the same batch is taken once there is space again. State machines answer it likewise.
+	ErrNoSpace = errors.New("no space left on the disk")
 )

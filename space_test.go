@@ -1,0 +1,60 @@
+package flotilla_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"flotilla"
+)
+
+// TestCatalogWithoutSpace: a node whose disk has no room for what group 0 agreed on keeps serving its data groups, says
+// nothing wrong and fences nothing; when there is room it is where the others are, without a restart (reliability.md,
+// ENOSPC).
+func TestCatalogWithoutSpace(t *testing.T) {
+	simulated(t, 3, func(t *testing.T, c *testCluster) {
+		var full atomic.Bool
+		c.change = func(cfg *flotilla.Config) {
+			if cfg.NodeID != 3 {
+				return
+			}
+			flotilla.SetCatalogSpace(cfg, func(string) (int64, error) {
+				if full.Load() {
+					return 1 << 20, nil
+				}
+				return 1 << 40, nil
+			})
+		}
+		c.openAll()
+		c.lead(1, 2, 3)
+		node, before := c.hosts[3], c.hosts[3].Epoch()
+		eventually(t, "the node leads group 1", func() bool {
+			leader := node.Status().Groups[1].Leader
+			if h := c.hosts[leader]; h != nil && leader != 3 {
+				_ = h.Group(1).TransferLeader(t.Context(), 3)
+			}
+			return leader == 3
+		})
+		full.Store(true)
+		c.lead(2, 1)
+		c.lead(1, 2)
+		pauseFor(t, 5*time.Second)
+		if now := node.Epoch(); now != before || node.Err() != nil || node.Stats().Engine.Quarantined != 0 {
+			t.Errorf("without space: epoch %d, then %d; %v; %d groups quarantined", before, now, node.Err(), node.Stats().Engine.Quarantined)
+		}
+		add(t, node, 1, 5) // data groups have their own terms and go on (P26); what is forwarded to others waits (P25)
+		full.Store(false)
+		eventually(t, "the node has the epoch of the others", func() bool {
+			return node.Epoch() == c.hosts[1].Epoch() && node.Epoch() >= before+2
+		})
+		c.lead(3, 1, 2)
+	})
+}
+
+// pauseFor lets d of a bubble's time pass.
+func pauseFor(t testing.TB, d time.Duration) {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	<-ctx.Done()
+}

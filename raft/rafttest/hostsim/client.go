@@ -31,7 +31,6 @@ var errDeadline = errors.New("deadline")
 type client struct {
 	id      int
 	group   wire.GroupID
-	members []wire.NodeID
 	home    wire.NodeID
 	session kv.SessionID
 	last    kv.Sequence
@@ -99,11 +98,19 @@ func (s *Sim) openClients() {
 		if id > 0 {
 			c.group = wire.GroupID((id-1)%s.plan.Groups + 1)
 		}
-		c.members = s.plan.members(c.group)
-		c.home = c.members[s.rng.IntN(len(c.members))]
+		s.move(c)
 		s.clients = append(s.clients, c)
 		s.rest(c)
 	}
+}
+
+// move has a client turn to another member, now and then to any node.
+func (s *Sim) move(c *client) {
+	members := s.memberships[c.group].Members()
+	if s.plan.ChangeEvery > 0 && chance(s.rng, s.rate(50)) {
+		members = ids(s.hosts)
+	}
+	c.home = members[s.rng.IntN(len(members))]
 }
 
 // beginPhase begins a busy or a quiet time.
@@ -186,7 +193,7 @@ func (s *Sim) administer() []byte {
 func (s *Sim) try(c *client) {
 	s.send(c)
 	if chance(s.rng, s.rate(20)) && c.op.kind <= opDelete {
-		c.home = c.members[s.rng.IntN(len(c.members))]
+		s.move(c)
 		s.send(c)
 	}
 }
@@ -343,7 +350,7 @@ func (s *Sim) answer(t *try) {
 		s.rest(c)
 		return
 	}
-	c.home = c.members[s.rng.IntN(len(c.members))]
+	s.move(c)
 	s.after(between(s.rng, 10*time.Millisecond, 800*time.Millisecond), &task{kind: taskThink, client: c, value: thinkAgain})
 }
 
@@ -389,7 +396,7 @@ func (s *Sim) follow(t *try, revision kv.Revision) {
 	s.operations++
 	c := t.c
 	c.op = &operation{id: s.operations, kind: opFollow, key: t.op.key, index: t.result.Index, floor: revision}
-	c.home = c.members[s.rng.IntN(len(c.members))]
+	s.move(c)
 	s.try(c)
 }
 

@@ -20,6 +20,7 @@ const (
 	disturbCut
 	disturbDisk
 	disturbTransfer
+	disturbChange
 )
 
 // What a value says beside a task's kind.
@@ -31,7 +32,7 @@ const (
 // disturbances are the mean intervals by kind.
 func (s *Sim) disturbances() []time.Duration {
 	p := &s.plan
-	return []time.Duration{p.CrashEvery, p.StopEvery, p.PauseEvery, p.CutEvery, p.DiskEvery, p.TransferEvery}
+	return []time.Duration{p.CrashEvery, p.StopEvery, p.PauseEvery, p.CutEvery, p.DiskEvery, p.TransferEvery, p.ChangeEvery}
 }
 
 // repeat writes the next of a recurring kind down, at a random distance with the given mean.
@@ -83,6 +84,8 @@ func (s *Sim) disturb(kind disturbance) {
 		s.hurtDisk(s.someone())
 	case disturbTransfer:
 		s.transfer(s.someone())
+	case disturbChange:
+		s.change(s.someone())
 	}
 }
 
@@ -247,20 +250,51 @@ func (s *Sim) transfer(h *host) {
 		return
 	}
 	g := wire.GroupID(s.rng.IntN(s.plan.Groups + 1))
-	members := s.plan.members(g)
+	members := s.memberships[g].Members()
 	to := members[s.rng.IntN(len(members))]
 	if h.watchers[g] == nil {
 		return
 	}
 	s.stats.Transfers++
 	s.tell("node %d is asked to have group %d led by node %d", h.id, g, to)
-	caller := s.checks.callers.Asked(func() string { return "transfer" })
-	var call *multiraft.Call
-	h.transfers = append(h.transfers, caller)
-	call = h.stepper.Transfer(g, to, func(err error) {
+	s.order(h, "transfer", func(done func(error)) *multiraft.Call { return h.stepper.Transfer(g, to, done) })
+}
+
+// order has a host do what no client waits for.
+func (s *Sim) order(h *host, what string, ask func(done func(error)) *multiraft.Call) {
+	caller := s.checks.callers.Asked(func() string { return what })
+	h.orders = append(h.orders, caller)
+	call := ask(func(err error) {
 		s.broken("callers", s.checks.callers.Answered(caller))
-		s.note("node %d answers the transfer of group %d to node %d: %v", h.id, g, to, err)
+		s.note("node %d answers the %s: %v", h.id, what, err)
 	})
 	s.after(callTimeout, &task{kind: taskDo, host: h, life: h.life, do: func() { call.Leave(errDeadline) }})
 	s.pump(h)
+}
+
+// change asks a host for a change of a data group's membership, sensible or not: one node, or an exchange of several.
+func (s *Sim) change(h *host) {
+	if !h.up || h.paused() {
+		return
+	}
+	g := wire.GroupID(1 + s.rng.IntN(s.plan.Groups))
+	m := &s.memberships[g]
+	set := wire.ChangeSet{SetBase: chance(s.rng, 300), Base: m.Index}
+	if !set.SetBase {
+		set.Base = 0
+	}
+	for _, at := range s.rng.Perm(len(s.hosts))[:pick(s.rng, 1, 1, 2, 2, 3)] {
+		ch := wire.Change{Node: s.hosts[at].id}
+		switch n := ch.Node; {
+		case m.IsVoter(n):
+			ch.Kind = wire.ChangeKind(pick(s.rng, int(wire.ChangeRemove), int(wire.ChangeDemote)))
+		case m.IsLearner(n):
+			ch.Kind = wire.ChangeKind(pick(s.rng, int(wire.ChangePromote), int(wire.ChangeRemove)))
+		default:
+			ch.Kind = wire.ChangeKind(pick(s.rng, int(wire.ChangeAddLearner), int(wire.ChangePromote)))
+		}
+		set.Changes = append(set.Changes, ch)
+	}
+	s.tell("node %d is asked to change group %d: %+v", h.id, g, set)
+	s.order(h, "change", func(done func(error)) *multiraft.Call { return h.stepper.Change(g, set, done) })
 }

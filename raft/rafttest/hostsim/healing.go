@@ -2,6 +2,7 @@ package hostsim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,7 +82,7 @@ func (s *Sim) ailing() string {
 		if why != "" {
 			return why
 		}
-		fmt.Fprintf(&calm, "%d@%d ", st.Leader, st.Term)
+		fmt.Fprintf(&calm, "%d@%d %v %v ", st.Leader, st.Term, st.Voters, st.Learners)
 	}
 	for _, c := range s.clients {
 		if !c.final {
@@ -106,7 +107,10 @@ func (s *Sim) ailing() string {
 // agreed returns what all members of group g say of it, or that they do not say the same.
 func (s *Sim) agreed(g wire.GroupID) (all multiraft.GroupStatus, why string) {
 	leaders := 0
-	for i, n := range s.plan.members(g) {
+	if s.memberships[g].Joint() {
+		return all, fmt.Sprintf("group %d is in a joint configuration", g)
+	}
+	for i, n := range s.memberships[g].Members() {
 		st, _ := s.hosts[n-1].engine().GroupStatus(g)
 		if st.Role == raft.Leader {
 			leaders++
@@ -116,6 +120,8 @@ func (s *Sim) agreed(g wire.GroupID) (all multiraft.GroupStatus, why string) {
 			all = st
 		case st.Term != all.Term || st.Leader != all.Leader:
 			return all, fmt.Sprintf("group %d is led by %d in term %d and by %d in term %d", g, all.Leader, all.Term, st.Leader, st.Term)
+		case !slices.Equal(st.Voters, all.Voters) || !slices.Equal(st.Learners, all.Learners):
+			return all, fmt.Sprintf("group %d has voters %v or %v, learners %v or %v", g, all.Voters, st.Voters, all.Learners, st.Learners)
 		case st.Commit != all.Commit || st.Applied != all.Applied:
 			return all, fmt.Sprintf("group %d is at %d, %d and at %d, %d", g, all.Commit, all.Applied, st.Commit, st.Applied)
 		}
@@ -139,10 +145,11 @@ func (s *Sim) differing() string {
 				h.catalog.EpochTerm, s.checks.epochs.Allocated(), meta.Term)
 		}
 		for g, m := range h.machines {
-			if m == nil {
+			members := s.memberships[g].Members()
+			if m == nil || !slices.Contains(members, h.id) {
 				continue
 			}
-			other := s.hosts[s.plan.members(wire.GroupID(g))[0]-1].machines[g]
+			other := s.hosts[members[0]-1].machines[g]
 			if m.count != s.checks.machines.Count(wire.GroupID(g)) || m != other && s.heal.calmSince == 0 && m.kv.Hash() != other.kv.Hash() {
 				s.broken("convergence", fmt.Errorf("nodes %d and %d differ in group %d: %d and %d commands of %d", h.id, other.h.id, g, m.count, other.count,
 					s.checks.machines.Count(wire.GroupID(g))))

@@ -3,6 +3,7 @@ package hostsim
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"flotilla/catalog"
@@ -10,6 +11,7 @@ import (
 	"flotilla/kv"
 	"flotilla/raft/logstore/logstoretest"
 	"flotilla/raft/multiraft"
+	"flotilla/raft/rafttest"
 	"flotilla/raft/wire"
 )
 
@@ -35,14 +37,14 @@ type host struct {
 	machines []*machine // by group, nil where there is none
 	watchers []*multiraft.Watcher
 	tries    []*try // that its engine works on
-	// transfers are the callers of what nobody waits for at a client.
-	transfers []*int
-	pausedTo  time.Duration
-	turning   bool // a turn is on the agenda
-	applying  bool
-	ready     bool
-	stopping  bool
-	failed    bool // its log is fenced, or a group quarantined
+	// orders are the callers of what no client waits for.
+	orders   []*int
+	pausedTo time.Duration
+	turning  bool // a turn is on the agenda
+	applying bool
+	ready    bool
+	stopping bool
+	failed   bool // its log is fenced, or a group quarantined
 	// catalogFate says that the catalog's next transaction is to fail, and what of it will be found there.
 	catalogFate catalogFate
 	hung        time.Duration
@@ -74,12 +76,9 @@ func (s *Sim) newHost(id wire.NodeID) *host {
 	}
 	m := logstoretest.NewMemory()
 	var birth []wire.LogUpdate
-	for g := range wire.GroupID(s.plan.Groups + 1) {
-		members := s.plan.members(g)
-		for _, n := range members {
-			if n == id {
-				birth = append(birth, wire.LogUpdate{Group: g, Create: true, Membership: wire.Membership{Voters: members}})
-			}
+	for g := range wire.GroupID(s.plan.Groups + 1) { // those who may be made members later hold an empty log from the beginning
+		if voters := s.plan.voters(g); s.plan.ChangeEvery > 0 || slices.Contains(voters, id) {
+			birth = append(birth, wire.LogUpdate{Group: g, Create: true, Membership: wire.Membership{Voters: voters}})
 		}
 	}
 	if err := m.Commit(birth); err != nil {
@@ -106,7 +105,7 @@ func (s *Sim) birth(id wire.NodeID) catalog.Snapshot {
 		})
 	}
 	for g := range wire.GroupID(s.plan.Groups + 1) {
-		c.Groups = append(c.Groups, catalog.Group{ID: g, Voters: s.plan.members(g)})
+		c.Groups = append(c.Groups, catalog.Group{ID: g, Voters: s.plan.voters(g)})
 	}
 	for i := range c.Routing.Shards {
 		c.Routing.Shards[i] = wire.GroupID(i%s.plan.Groups + 1)
@@ -189,10 +188,10 @@ func (s *Sim) bury(h *host) {
 		s.checks.callers.Died(t.caller)
 		s.after(s.clientDelay(), &task{kind: taskAnswer, try: t}) // the client sees the connection end
 	}
-	for _, caller := range h.transfers {
+	for _, caller := range h.orders {
 		s.checks.callers.Died(caller)
 	}
-	h.up, h.stepper, h.machines, h.watchers, h.tries, h.transfers = false, nil, nil, nil, nil, nil
+	h.up, h.stepper, h.machines, h.watchers, h.tries, h.orders = false, nil, nil, nil, nil, nil
 	h.life++
 	h.hung = 0
 	h.disk = newDisk(h, h.disk.Crash())
@@ -322,6 +321,12 @@ func (s *Sim) event(h *host, e multiraft.Event) {
 		}
 		s.stats.Quarantined++
 		s.fail(h, 20*time.Second)
+	case multiraft.MembershipChanged:
+		s.tell("node %d: group %d has %s", h.id, e.Group, rafttest.FormatMembership(&e.Membership))
+		if m := &s.memberships[e.Group]; m.Index < e.Membership.Index {
+			*m = e.Membership
+			s.stats.Changes++
+		}
 	case multiraft.ChangeRefused:
 		s.broken("membership", fmt.Errorf("node %d, group %d, change at %d: %w", h.id, e.Group, e.Index, e.Err))
 	case multiraft.LogFenced:

@@ -54,8 +54,8 @@ type Plan struct {
 	Keys                 int
 
 	// Faults.
-	CrashEvery, StopEvery, PauseEvery, CutEvery, DiskEvery, TransferEvery time.Duration
-	DownMax, PauseMax, CutMax                                             time.Duration
+	CrashEvery, StopEvery, PauseEvery, CutEvery, DiskEvery, TransferEvery, ChangeEvery time.Duration
+	DownMax, PauseMax, CutMax                                                          time.Duration
 
 	sabotage sabotage
 }
@@ -149,13 +149,14 @@ func (p *Plan) drawFaults(r *rand.Rand) {
 	p.CutEvery = fault(r, 10*time.Second, 3*time.Minute)
 	p.DiskEvery = fault(r, 20*time.Second, 4*time.Minute)
 	p.TransferEvery = fault(r, 10*time.Second, 2*time.Minute)
+	p.ChangeEvery = fault(r, 5*time.Second, time.Minute)
 	p.DownMax = between(r, 100*time.Millisecond, 40*time.Second)
 	p.PauseMax = between(r, 100*time.Millisecond, 20*p.Election)
 	p.CutMax = between(r, 200*time.Millisecond, 40*time.Second)
 }
 
-// members returns the voters of group g: all nodes for group 0, Replicas of them in a ring for the others.
-func (p *Plan) members(g wire.GroupID) []wire.NodeID {
+// voters returns the first voters of group g: all nodes for group 0, Replicas of them in a ring for the others.
+func (p *Plan) voters(g wire.GroupID) []wire.NodeID {
 	var in []wire.NodeID
 	for n := range p.Nodes {
 		at := (n - int(g) + p.Nodes) % p.Nodes
@@ -197,7 +198,7 @@ func (p *Plan) String() string {
 		p.Skew, p.TurnMax, p.Hiccup, p.HiccupMax, p.DelayMin, p.DelayMax, p.Loss, p.Duplicates, p.Late, p.LateMax, p.Ordered, p.HalfOpen, p.QueueMax, p.Full, p.GroupBytes)
 	fmt.Fprintf(&b, "  sync %v slow %d/%v; apply %v; %d clients, %d keys, busy %v quiet %v think %v idle %v\n",
 		p.SyncMax, p.SlowSync, p.SlowSyncMax, p.ApplyMax, p.Clients, p.Keys, p.BusyMean, p.QuietMean, p.ThinkBusy, p.ThinkIdle)
-	fmt.Fprintf(&b, "  every: crash %v (down %v) stop %v pause %v (%v) cut %v (%v) disk %v transfer %v", p.CrashEvery, p.DownMax, p.StopEvery,
-		p.PauseEvery, p.PauseMax, p.CutEvery, p.CutMax, p.DiskEvery, p.TransferEvery)
+	fmt.Fprintf(&b, "  every: crash %v (down %v) stop %v pause %v (%v) cut %v (%v) disk %v transfer %v change %v", p.CrashEvery, p.DownMax, p.StopEvery,
+		p.PauseEvery, p.PauseMax, p.CutEvery, p.CutMax, p.DiskEvery, p.TransferEvery, p.ChangeEvery)
 	return b.String()
 }

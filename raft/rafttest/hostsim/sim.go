@@ -28,6 +28,8 @@ type Sim struct {
 	operations int
 	busy       bool
 	heal       healing
+	// memberships are the latest ones that took effect anywhere, by group.
+	memberships []wire.Membership
 }
 
 // checks are the checkers of a run.
@@ -101,6 +103,9 @@ func (s *Sim) guard(do func()) {
 // open makes the cluster and writes down what begins by itself.
 func (s *Sim) open() {
 	s.links = make([]*link, maxNodes*maxNodes)
+	for g := range wire.GroupID(s.plan.Groups + 1) {
+		s.memberships = append(s.memberships, wire.Membership{Voters: s.plan.voters(g)})
+	}
 	for n := range wire.NodeID(s.plan.Nodes) {
 		s.hosts = append(s.hosts, s.newHost(n+1))
 	}

@@ -91,7 +91,7 @@ type Stats struct {
 	Forwards, Applied, Transfers    int
 	Epochs, Connections, Metadata   int
 	Conflicts, Repeated, Unanswered int
-	Followed, Quarantined           int
+	Followed, Quarantined, Changes  int
 }
 
 // Plus returns the sum of two counts.
@@ -103,16 +103,16 @@ func (s Stats) Plus(t Stats) Stats {
 		s.DiskFaults + t.DiskFaults, s.Restarts + t.Restarts, s.Writes + t.Writes, s.Acknowledged + t.Acknowledged, s.Unknown + t.Unknown,
 		s.Reads + t.Reads, s.ReadsOK + t.ReadsOK, s.Stale + t.Stale, s.Forwards + t.Forwards, s.Applied + t.Applied, s.Transfers + t.Transfers,
 		s.Epochs + t.Epochs, s.Connections + t.Connections, s.Metadata + t.Metadata, s.Conflicts + t.Conflicts, s.Repeated + t.Repeated,
-		s.Unanswered + t.Unanswered, s.Followed + t.Followed, s.Quarantined + t.Quarantined,
+		s.Unanswered + t.Unanswered, s.Followed + t.Followed, s.Quarantined + t.Quarantined, s.Changes + t.Changes,
 	}
 }
 
 // String tells the counts in a few lines.
 func (s Stats) String() string {
 	return fmt.Sprintf("%v simulated; %d events, %d turns, %d commits; %d frames (%d lost, %d refused by the fence), %d connections, %d forwards\n"+
-		"%d elections, %d epochs, %d transfers; %d crashes, %d stops, %d pauses, %d cuts, %d disk faults, %d quarantined, %d starts\n"+
+		"%d elections, %d epochs, %d transfers, %d changes of membership; %d crashes, %d stops, %d pauses, %d cuts, %d disk faults, %d quarantined, %d starts\n"+
 		"%d writes tried (%d acknowledged, %d unknown, %d repeated, %d conflicts), %d commands applied first; %d reads (%d answered, %d stale, %d of one's own write elsewhere); %d metadata commands",
 		s.Simulated.Round(time.Second), s.Events, s.Turns, s.Commits, s.Frames, s.Lost, s.Refused, s.Connections, s.Forwards,
-		s.Elections, s.Epochs, s.Transfers, s.Crashes, s.Stops, s.Pauses, s.Cuts, s.DiskFaults, s.Quarantined, s.Restarts,
+		s.Elections, s.Epochs, s.Transfers, s.Changes, s.Crashes, s.Stops, s.Pauses, s.Cuts, s.DiskFaults, s.Quarantined, s.Restarts,
 		s.Writes, s.Acknowledged, s.Unknown, s.Repeated, s.Conflicts, s.Applied, s.Reads, s.ReadsOK, s.Stale, s.Followed, s.Metadata)
 }

@@ -49,7 +49,7 @@ func arrange(app *cli.App, args []string) (invocation, error) {
 		return v, nil // flotilla alone: the overview
 	}
 	if len(commands) > 0 {
-		return v, usagef("see: %s --help", strings.Join(v.args, " "))("%s needs a subcommand: one of %s", v.cmd.Name, names(commands))
+		return v, usagef("see: flotilla %s --help", v.path())("%s needs a subcommand: one of %s", v.cmd.Name, names(commands))
 	}
 	return v.permute(rest)
 }

@@ -91,6 +91,64 @@ func TestControlPassesBulk(t *testing.T) {
 	})
 }
 
+// P5: on a narrow link, where whatever is sent waits for its turn, control goes before forwards and forwards go before
+// appends: with the append lanes full, either takes little more than alone.
+func TestLanesHavePriorities(t *testing.T) {
+	const rate = 1 << 20 // bytes a second
+	simulated(t, func(t *testing.T, w *world) {
+		a, b := w.node(1, nil), w.node(2, nil)
+		meet(t, a, b)
+		w.sim.Limit(a.addr, rate)
+		number := uint64(0)
+		control := func() time.Duration {
+			number++
+			batch := make([]wire.Message, 5000)
+			for i := range batch {
+				batch[i] = wire.Message{Type: wire.MsgHeartbeat, Group: wire.GroupID(i), From: 1, To: 2, Term: 9, Context: number}
+			}
+			start := time.Now()
+			mustSend(t, a, 2, wire.LaneControl, batch)
+			b.rec.waitContext(t, 1, number)
+			return time.Since(start)
+		}
+		forward := func() time.Duration {
+			start := time.Now()
+			if _, err := a.Forward(t.Context(), 2, make([]byte, 200<<10)); err != nil {
+				t.Fatal(err)
+			}
+			return time.Since(start)
+		}
+		bulk := func() (wait func()) {
+			number += 10
+			first := number - 5
+			for i := range uint64(4) { // both lanes
+				mustSend(t, a, 2, wire.LaneAppend, appendOf(1, 2, wire.GroupID(i), first+i, make([]byte, 1<<20)))
+			}
+			return func() {
+				for i := range uint64(4) {
+					b.rec.waitContext(t, 1, first+i)
+				}
+			}
+		}
+		for _, lane := range []struct {
+			name string
+			send func() time.Duration
+		}{{"control", control}, {"forward", forward}} {
+			lane.send() // the congestion window grows
+			alone := lane.send()
+			start := time.Now()
+			wait := bulk()
+			loaded := lane.send()
+			wait()
+			all := time.Since(start)
+			t.Logf("%s: %v alone, %v under bulk, which took %v", lane.name, alone, loaded, all)
+			if loaded > alone*5/4+20*time.Millisecond || all < 4*time.Second {
+				t.Errorf("%s took %v alone and %v under bulk, which took %v", lane.name, alone, loaded, all)
+			}
+		}
+	})
+}
+
 // The data of entries may be kept: later frames do not touch it.
 func TestEntriesMayBeKept(t *testing.T) {
 	simulated(t, func(t *testing.T, w *world) {

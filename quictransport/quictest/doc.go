@@ -1,5 +1,5 @@
-// Package quictest gives tests networks to put transports on: a simulated one that can be cut, healed, delayed and made
-// lossy, for use inside a testing/synctest bubble, and real loopback sockets. It hides quic-go's simnet, whose API is
+// Package quictest gives tests networks to put transports on: a simulated one that can be cut, healed, delayed, slowed and
+// made lossy, for use inside a testing/synctest bubble, and real loopback sockets. It hides quic-go's simnet, whose API is
 // not promised; no other package imports that.
 //
 //	synctest.Test(t, func(t *testing.T) {

@@ -28,10 +28,11 @@ func NewNetwork(delay time.Duration) *Network {
 // Endpoint is one socket on a Network. Close it as a real one; its address can be listened on again then.
 type Endpoint struct {
 	net.PacketConn
-	net  *Network
-	addr *net.UDPAddr
-	link *simnet.SimulatedLink
-	once sync.Once
+	net   *Network
+	addr  *net.UDPAddr
+	link  *simnet.SimulatedLink
+	pacer pacer
+	once  sync.Once
 }
 
 // Listen opens a socket on the network.
@@ -49,8 +50,8 @@ func (n *Network) Listen(t testing.TB, addr string) *Endpoint {
 		t.Fatalf("listen on simulated %s: address in use", addr)
 	}
 	link := &simnet.SimulatedLink{Latency: n.delay}
-	up := uplink{router: &n.router, link: link}
-	e := &Endpoint{PacketConn: simnet.NewBlockingSimConn(udp, up), net: n, addr: udp, link: link}
+	e := &Endpoint{net: n, addr: udp, link: link}
+	e.PacketConn = simnet.NewBlockingSimConn(udp, uplink{router: &n.router, link: link, pacer: &e.pacer})
 	link.Start()
 	n.router.AddNode(udp, link)
 	n.endpoints[addr] = e
@@ -119,19 +120,6 @@ func (n *Network) Sent() int {
 	defer n.router.mu.Unlock()
 	return n.router.sent
 }
-
-// uplink puts what a socket sends on the network at once: a datagram that was written before the socket is closed still
-// arrives, as with a real one. What comes in takes the link, with its delay.
-type uplink struct {
-	router *router
-	link   *simnet.SimulatedLink
-}
-
-// SendPacket implements simnet.Router.
-func (u uplink) SendPacket(p simnet.Packet) error { return u.router.SendPacket(p) }
-
-// AddNode implements simnet.Router.
-func (u uplink) AddNode(addr net.Addr, r simnet.PacketReceiver) { u.link.AddNode(addr, r) }
 
 // way is one direction between two sockets.
 type way struct{ from, to string }

@@ -50,4 +50,14 @@ plant "changes while another is pending" change.go 'len(c.apply.changes) > 0 ||'
 plant "truncates where the logs agree" follower.go 'if term != e.Term {' 'if term != e.Term || e.Index == c.log.last() && e.Index > c.commit {'
 plant "does not send what is proposed" leader.go 'c.lead.uncommitted += e.Size()
 	c.lead.dirty = true' 'c.lead.uncommitted += e.Size()'
+plant "keeps the conflicting suffix of a snapshot" install.go 'if !held {
+		c.moveLog(&s)' 'if !held && c.log.last() >= s.Index {
+		c.setCommit(s.Index)
+	} else if !held {
+		c.moveLog(&s)'
+plant "counts a snapshot when it is sent" snapshot.go 'f.SnapshotMoves()' 'i := f.Sending(); f.Restored(i); f.Acked(i); c.advanceCommit()'
+plant "acknowledges a snapshot before the disk" log.go 'l.durable, l.given = 0, i' 'l.durable, l.given = i, i'
+plant "vouches for a snapshot by an older write" log.go 'l.batches[k].last = 0' 'l.batches[k].last = max(l.batches[k].last, i)'
+plant "installs a snapshot without its membership" install.go 'if s.Membership.Index > c.membership.Index {' 'if false {'
+plant "asks for a snapshot that is not needed" snapshot.go 'if i+1 >= c.log.first() {' 'if i >= c.log.last() {'
 exit $survived

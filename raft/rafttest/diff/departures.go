@@ -50,6 +50,8 @@ const (
 	depReadTwice
 	depReadOfRemoved
 	depReadAtChange
+	depSnapshotAlone
+	depSnapshotOfOthers
 	depSoleVoterClock
 	depElectionClock
 	departures
@@ -90,7 +92,7 @@ var table = [departures]row{
 		"both only carry a term; ours means nothing to a leader of that very term",
 	},
 	depNoticeToCandidate: {
-		"notice-to-candidate", "a request for a vote of an old term is answered with the new term; the reference is silent",
+		"notice-to-candidate", "a request for a vote, or a snapshot, of an old term is answered with the new term; the reference is silent",
 		"a stale candidate catches up sooner; a term learned late or early is safe",
 	},
 	depEqualTermPreVote: {
@@ -146,16 +148,21 @@ var table = [departures]row{
 		"round-repeated", "heartbeats repeat the number of the latest read round; the reference's carry one only while a read waits",
 		"an answer confirms leadership at the time of the heartbeat whether a read waits or not",
 	},
-	depRoundsBatched:  {"rounds-batched", "reads that waited for the first commit of a term share one round; the reference begins one for each", "one confirmation after all of them were asked is enough for each"},
-	depReadNotLeader:  {"read-not-leader", "a forwarded read that meets no leader of its term is refused; the reference passes it on or drops it (here: dropped)", "the reader is told and asks again"},
-	depReadRefusal:    {"read-refusal", "a refusal of a read travels; the reference has none", "it carries a term and no index"},
-	depReadRefused:    {"read-refused", "a read ends with a reason after an election timeout or a change of role or leader; the reference may answer it later or never", "a refused read tells nothing"},
-	depReadSoleVoter:  {"read-sole-voter", "a sole voter answers reads after an entry of its term is committed; the reference at once", "waiting is always safe"},
-	depReadAtChange:   {"read-at-change", "a change of the voters may confirm reads at once; in the reference the next heartbeat reply does", "a majority of the voters in effect has answered"},
-	depReadOfRemoved:  {"read-of-removed", "the answer of a leader that is removed meanwhile counts while nobody else is known to lead; the reference drops answers of strangers", "the index was confirmed by a majority while it led"},
-	depReadTwice:      {"read-twice", "a repeated forwarded read is answered once; by the reference each time", "the first answer stands"},
-	depSoleVoterClock: {"sole-voter-clock", "a sole voter campaigns at its first tick after a restart; the reference waits for its timeout (here: clock set)", "an early election is always safe"},
-	depElectionClock:  {"election-clock", "the election clock starts afresh with each change of role, at fewer occasions in the reference (here: clock set)", "clocks are for liveness; safety needs none"},
+	depRoundsBatched: {"rounds-batched", "reads that waited for the first commit of a term share one round; the reference begins one for each", "one confirmation after all of them were asked is enough for each"},
+	depReadNotLeader: {"read-not-leader", "a forwarded read that meets no leader of its term is refused; the reference passes it on or drops it (here: dropped)", "the reader is told and asks again"},
+	depReadRefusal:   {"read-refusal", "a refusal of a read travels; the reference has none", "it carries a term and no index"},
+	depReadRefused:   {"read-refused", "a read ends with a reason after an election timeout or a change of role or leader; the reference may answer it later or never", "a refused read tells nothing"},
+	depReadSoleVoter: {"read-sole-voter", "a sole voter answers reads after an entry of its term is committed; the reference at once", "waiting is always safe"},
+	depReadAtChange:  {"read-at-change", "a change of the voters may confirm reads at once; in the reference the next heartbeat reply does", "a majority of the voters in effect has answered"},
+	depReadOfRemoved: {"read-of-removed", "the answer of a leader that is removed meanwhile counts while nobody else is known to lead; the reference drops answers of strangers", "the index was confirmed by a majority while it led"},
+	depReadTwice:     {"read-twice", "a repeated forwarded read is answered once; by the reference each time", "the first answer stands"},
+	depSnapshotAlone: {
+		"snapshot-alone", "one side sends a snapshot at another step: ours once per election timeout after a failure and not to who is silent, the reference at the next sign of life, and it probes behind the snapshot as soon as the host says that it arrived",
+		"a snapshot that is not needed is answered with what is held; its index, term and membership are checked",
+	},
+	depSnapshotOfOthers: {"snapshot-of-others", "a snapshot made before its receiver was a member is installed like any other; the reference ignores it (here: delivered to neither)", "the receiver becomes a member by the log that follows"},
+	depSoleVoterClock:   {"sole-voter-clock", "a sole voter campaigns at its first tick after a restart; the reference waits for its timeout (here: clock set)", "an early election is always safe"},
+	depElectionClock:    {"election-clock", "the election clock starts afresh with each change of role, at fewer occasions in the reference (here: clock set)", "clocks are for liveness; safety needs none"},
 }
 
 // tally counts departures.

@@ -16,8 +16,8 @@ func TestSchedules(t *testing.T) {
 	if per := float64(sum.steps) / 1500; per < 100 {
 		t.Errorf("%.0f compared steps a schedule: too few to mean anything", per)
 	}
-	if sum.joints < 300 {
-		t.Errorf("%d joint configurations in %d steps", sum.joints, sum.steps)
+	if sum.joints < 100 || sum.installs < 100 {
+		t.Errorf("%d joint configurations, %d snapshots installed in %d steps", sum.joints, sum.installs, sum.steps)
 	}
 	if sum.counts.kinds() < 25 {
 		t.Errorf("%d kinds of departures in %d steps: schedules do not reach what they should", sum.counts.kinds(), sum.steps)

@@ -32,5 +32,7 @@
 // Elections are decided by the schedule and by our core's clock: after each step the reference's random election timeout is
 // set to ours (clock.go), since it is drawn from a source that no seed reaches.
 //
-// Not compared, because our core leaves it to its host: snapshots and compaction.
+// What the core leaves to its host the harness does for both sides alike: a snapshot is stored by both halves of a pair at
+// the same step, what ours lets go of the reference's storage lets go of as well, and the data of a snapshot is what the
+// side itself has committed.
 package main

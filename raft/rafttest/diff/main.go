@@ -33,8 +33,8 @@ func play(out io.Writer, first uint64, schedules int, trace io.Writer) error {
 		if now := time.Now(); err != nil || i == schedules-1 || now.Sub(shown) > 5*time.Second {
 			shown = now
 			seconds := now.Sub(began).Seconds()
-			fmt.Fprintf(out, "%d schedules, %d compared steps, %.0f steps/s, %d joint configurations, %d departures of %d kinds\n",
-				i+1, total.steps, float64(total.steps)/seconds, total.joints, total.counts.sum(), total.counts.kinds())
+			fmt.Fprintf(out, "%d schedules, %d compared steps, %.0f steps/s, %d joint configurations, %d snapshots installed, %d departures of %d kinds\n",
+				i+1, total.steps, float64(total.steps)/seconds, total.joints, total.installs, total.counts.sum(), total.counts.kinds())
 		}
 		if err != nil {
 			return err
@@ -48,7 +48,9 @@ func play(out io.Writer, first uint64, schedules int, trace io.Writer) error {
 type total struct {
 	steps  int
 	joints int
-	counts tally
+	// installs counts snapshots that took a log's place.
+	installs int
+	counts   tally
 }
 
 func (t *total) one(seed uint64, trace io.Writer) error {
@@ -59,6 +61,7 @@ func (t *total) one(seed uint64, trace io.Writer) error {
 	w.run()
 	t.steps += w.steps
 	t.joints += w.joints
+	t.installs += w.installs
 	t.counts.add(&w.counts)
 	if w.failure != nil {
 		return w.failure

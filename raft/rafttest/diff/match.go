@@ -12,6 +12,9 @@ func (w *world) compareMessages(p *pair, c *cause) {
 	if c.kind == doDeliver && c.m.typ == wire.MsgAppend {
 		p.verifyAppend(c.m)
 	}
+	if c.kind == doDeliver && c.m.typ == wire.MsgSnapshot && c.m.term == p.now.term && p.now.lead == c.m.from {
+		p.verified = max(p.verified, c.m.index)
+	}
 	for side := range p.out {
 		for i := range p.out[side].messages {
 			w.offer(p, side, &p.out[side].messages[i])
@@ -89,6 +92,9 @@ func (w *world) explainAll(p *pair, c *cause) {
 				w.tracef("        %s alone: %s\n", sideNames[side], &m.message)
 			}
 			w.note(d)
+			if m.typ == wire.MsgSnapshot && side != w.plan.carrier {
+				w.failed(p, side, &m.message)
+			}
 		}
 		p.owed[side] = kept
 	}
@@ -99,6 +105,8 @@ func (w *world) explain(p *pair, c *cause, side int, m *promise) (departure, boo
 	switch m.typ {
 	case wire.MsgAppend:
 		return w.explainAppend(p, c, side, &m.message)
+	case wire.MsgSnapshot:
+		return depSnapshotAlone, w.rightSnapshot(p, &m.message)
 	case wire.MsgHeartbeat:
 		return explainHeartbeat(p, c, side, &m.message)
 	case wire.MsgHeartbeatReply:
@@ -225,7 +233,7 @@ func explainAppendReply(p *pair, side int, m *promise) (departure, bool) {
 	return 0, false
 }
 
-// takeNotice reports whether a stale request for a vote has not been answered with term yet, and counts the answer.
+// takeNotice reports whether a stale request for a vote, or a stale snapshot, has not been answered with term yet, and counts the answer.
 func (p *pair) takeNotice(to wire.NodeID, term wire.Term) bool {
 	n := &p.noticed[to]
 	if n.term != term || n.count == 0 {
@@ -235,7 +243,7 @@ func (p *pair) takeNotice(to wire.NodeID, term wire.Term) bool {
 	return true
 }
 
-// dueNotice says that a stale request for a vote came from a node.
+// dueNotice says that a stale request for a vote, or a stale snapshot, came from a node.
 func (p *pair) dueNotice(from wire.NodeID) {
 	n := &p.noticed[from]
 	if n.term != p.now.term {

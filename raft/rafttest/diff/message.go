@@ -31,6 +31,8 @@ type message struct {
 	// advice and adviceTerm are what our messages of elections tell of what is committed (departure commit-advice).
 	advice     wire.Index
 	adviceTerm wire.Term
+	// snap goes with a MsgSnapshot.
+	snap wire.Snapshot
 }
 
 // orderContext is how the reference marks a vote request that a leader ordered.
@@ -41,6 +43,9 @@ func (a *message) same(b *message) bool {
 	if a.typ != b.typ || a.from != b.from || a.to != b.to || a.index != b.index || a.logTerm != b.logTerm ||
 		a.commit != b.commit || a.hint != b.hint || a.hintTerm != b.hintTerm || a.reject != b.reject ||
 		a.order != b.order || a.read != b.read || len(a.entries) != len(b.entries) {
+		return false
+	}
+	if a.typ == wire.MsgSnapshot && !a.snap.Membership.Equal(&b.snap.Membership) {
 		return false
 	}
 	if a.term != b.term && a.typ != wire.MsgReadIndex { // the reference's carry none
@@ -62,7 +67,7 @@ var typeNames = [...]string{
 	wire.MsgPreVote: "pre-vote", wire.MsgPreVoteReply: "pre-vote-reply", wire.MsgVote: "vote", wire.MsgVoteReply: "vote-reply",
 	wire.MsgAppend: "append", wire.MsgAppendReply: "append-reply", wire.MsgHeartbeat: "heartbeat",
 	wire.MsgHeartbeatReply: "heartbeat-reply", wire.MsgReadIndex: "read-index", wire.MsgReadIndexReply: "read-index-reply",
-	wire.MsgTimeoutNow: "timeout-now",
+	wire.MsgTimeoutNow: "timeout-now", wire.MsgSnapshot: "snapshot",
 }
 
 // String is the message on one line of a trace.
@@ -165,13 +170,14 @@ var fromTheirTypes = map[pb.MessageType]wire.MessageType{
 	pb.MsgApp: wire.MsgAppend, pb.MsgAppResp: wire.MsgAppendReply, pb.MsgHeartbeat: wire.MsgHeartbeat,
 	pb.MsgHeartbeatResp: wire.MsgHeartbeatReply, pb.MsgReadIndex: wire.MsgReadIndex,
 	pb.MsgReadIndexResp: wire.MsgReadIndexReply, pb.MsgTimeoutNow: wire.MsgTimeoutNow,
+	pb.MsgSnap: wire.MsgSnapshot,
 }
 
 var toTheirTypes = [...]pb.MessageType{
 	wire.MsgPreVote: pb.MsgPreVote, wire.MsgPreVoteReply: pb.MsgPreVoteResp, wire.MsgVote: pb.MsgVote, wire.MsgVoteReply: pb.MsgVoteResp,
 	wire.MsgAppend: pb.MsgApp, wire.MsgAppendReply: pb.MsgAppResp, wire.MsgHeartbeat: pb.MsgHeartbeat,
 	wire.MsgHeartbeatReply: pb.MsgHeartbeatResp, wire.MsgReadIndex: pb.MsgReadIndex,
-	wire.MsgReadIndexReply: pb.MsgReadIndexResp, wire.MsgTimeoutNow: pb.MsgTimeoutNow,
+	wire.MsgReadIndexReply: pb.MsgReadIndexResp, wire.MsgTimeoutNow: pb.MsgTimeoutNow, wire.MsgSnapshot: pb.MsgSnap,
 }
 
 // fromTheirs translates what the reference says.
@@ -194,6 +200,9 @@ func fromTheirs(m *pb.Message) (message, error) {
 		if c.entries, err = entriesFromTheirs(m.GetEntries()); err != nil {
 			return c, err
 		}
+	case wire.MsgSnapshot:
+		c.snap = snapshotFromTheirs(m.GetSnapshot())
+		c.index, c.logTerm = c.snap.Index, c.snap.Term
 	case wire.MsgAppendReply:
 		if c.reject {
 			c.hint, c.hintTerm = wire.Index(m.GetRejectHint()), wire.Term(m.GetLogTerm())
@@ -221,6 +230,8 @@ func (a *message) toTheirs() *pb.Message {
 		}
 	case wire.MsgAppend:
 		m.Entries = entriesToTheirs(a.entries)
+	case wire.MsgSnapshot:
+		m.Snapshot, m.Index, m.LogTerm = snapshotToTheirs(&a.snap), nil, nil
 	case wire.MsgAppendReply:
 		if a.reject {
 			m.RejectHint, m.LogTerm = new(uint64(a.hint)), new(uint64(a.hintTerm))
@@ -310,4 +321,43 @@ func readTheirChange(e *pb.Entry) (*pb.ConfChangeV2, error) {
 		return nil, fmt.Errorf("configuration change of the reference: %w", err)
 	}
 	return cc, nil
+}
+
+func snapshotToTheirs(s *wire.Snapshot) *pb.Snapshot {
+	m := &s.Membership
+	conf := &pb.ConfState{
+		Voters: idsToTheirs(m.Voters), Learners: idsToTheirs(m.Learners), VotersOutgoing: idsToTheirs(m.Outgoing), LearnersNext: idsToTheirs(m.Demoted),
+	}
+	return &pb.Snapshot{
+		// The data is only the index of the change that made the membership, which the reference does not know.
+		Data:     readContext(uint64(m.Index)),
+		Metadata: &pb.SnapshotMetadata{Index: new(uint64(s.Index)), Term: new(uint64(s.Term)), ConfState: conf},
+	}
+}
+
+func snapshotFromTheirs(s *pb.Snapshot) wire.Snapshot {
+	meta := s.GetMetadata()
+	conf := meta.GetConfState()
+	return wire.Snapshot{
+		Index: wire.Index(meta.GetIndex()), Term: wire.Term(meta.GetTerm()),
+		Membership: wire.Membership{
+			Index:  wire.Index(binary.LittleEndian.Uint64(s.GetData())),
+			Voters: idsFromTheirs(conf.GetVoters()), Learners: idsFromTheirs(conf.GetLearners()),
+			Outgoing: idsFromTheirs(conf.GetVotersOutgoing()), Demoted: idsFromTheirs(conf.GetLearnersNext()),
+		},
+	}
+}
+
+func idsToTheirs(list []wire.NodeID) (out []uint64) {
+	for _, n := range list {
+		out = append(out, uint64(n))
+	}
+	return out
+}
+
+func idsFromTheirs(list []uint64) (out []wire.NodeID) {
+	for _, n := range list {
+		out = append(out, wire.NodeID(n))
+	}
+	return out
 }

@@ -16,7 +16,8 @@ type ours struct {
 	applied    wire.Index      // what the state machine holds; it is durable at once, and never ahead of the log on disk
 	pending    []ourWrite
 	ready      raft.Ready
-	err        error // the harness, or what the core must not have answered
+	installed  wire.Snapshot // the last one
+	err        error         // the harness, or what the core must not have answered
 }
 
 // ourWrite is one update on its way to the disk.
@@ -24,10 +25,11 @@ type ourWrite struct {
 	stamp  int
 	token  raft.Token
 	update wire.LogUpdate
+	snap   wire.Snapshot // to which the update moves the log
 }
 
-func newOurs(id wire.NodeID, birth wire.Membership, seed uint64) (*ours, error) {
-	o := &ours{id: id, seed: seed, membership: birth}
+func newOurs(id wire.NodeID, birth wire.Membership, seed uint64, past func(wire.Index) []wire.Entry) (*ours, error) {
+	o := &ours{ledger: newLedger(past), id: id, seed: seed, membership: birth}
 	return o, o.start()
 }
 
@@ -35,7 +37,7 @@ func newOurs(id wire.NodeID, birth wire.Membership, seed uint64) (*ours, error) 
 func (o *ours) start() error {
 	o.seed++
 	core, err := raft.New(raft.Config{
-		Group: group, Self: o.id, ElectionTicks: electionTicks, HeartbeatTicks: 1, Seed: o.seed,
+		Group: group, Self: o.id, ElectionTicks: electionTicks, HeartbeatTicks: 1, Seed: o.seed, KeepEntries: 1,
 		Log: o, HardState: o.hard, Membership: o.membership, Applied: o.applied,
 	})
 	o.core = core
@@ -44,16 +46,19 @@ func (o *ours) start() error {
 
 // crash loses what is not durable.
 func (o *ours) crash() {
-	o.ledger.crash()
+	o.applied = o.ledger.crash(o.applied)
 	o.pending = nil
 }
 
 // Bounds, Term and Entries are raft.LogReader.
-func (o *ours) Bounds() (first, last wire.Index) { return 1, wire.Index(len(o.durable)) }
+func (o *ours) Bounds() (first, last wire.Index) { return o.first, wire.Index(len(o.durable)) }
 
 // Term returns the term of a durable entry.
 func (o *ours) Term(i wire.Index) (wire.Term, error) {
-	if int(i) > len(o.durable) {
+	switch {
+	case i+1 < o.first:
+		return 0, wire.ErrCompacted
+	case int(i) > len(o.durable):
 		return 0, wire.ErrUnavailable
 	}
 	return termAt(o.durable, i), nil
@@ -61,7 +66,10 @@ func (o *ours) Term(i wire.Index) (wire.Term, error) {
 
 // Entries returns durable entries.
 func (o *ours) Entries(dst []wire.Entry, lo, hi wire.Index, _ int) ([]wire.Entry, error) {
-	if int(hi) > len(o.durable)+1 {
+	switch {
+	case lo < o.first:
+		return dst, wire.ErrCompacted
+	case int(hi) > len(o.durable)+1:
 		return dst, wire.ErrUnavailable
 	}
 	return append(dst, o.durable[lo-1:hi-1]...), nil
@@ -87,8 +95,16 @@ func (o *ours) drain(stamp int, out *output) {
 		for _, r := range rd.Reads {
 			out.answers = append(out.answers, answer{read: r.Context, index: r.Index, refused: r.Err != nil})
 		}
+		for _, need := range rd.NeedSnapshot {
+			o.send(need.Node, out)
+		}
 		if rd.Token != 0 {
 			o.pending = append(o.pending, ourWrite{stamp: stamp, token: rd.Token, update: rd.Update})
+			if rd.Update.ResetTo != 0 {
+				o.pending[len(o.pending)-1].snap = o.installed
+				o.ledger.move(&o.installed, o.applied)
+				o.applied = max(o.applied, rd.Update.ResetTo)
+			}
 			o.err = o.ledger.write(rd.Update.Entries)
 		}
 		o.apply(rd.Committed)
@@ -96,6 +112,32 @@ func (o *ours) drain(stamp int, out *output) {
 	if o.err == nil {
 		o.err = o.core.Err()
 	}
+}
+
+// send sends the newest snapshot to a follower.
+func (o *ours) send(n wire.NodeID, out *output) {
+	m, err := o.core.SendSnapshot(n, o.snap)
+	if err != nil {
+		o.err = err
+		return
+	}
+	c := fromOurs(&m)
+	c.snap = o.snap
+	out.messages = append(out.messages, c)
+}
+
+// install takes a snapshot over that came with a message, if the core wants it.
+func (o *ours) install(s wire.Snapshot) bool {
+	if !o.core.WantsSnapshot(s.Index) {
+		return false
+	}
+	if err := o.core.BeginInstall(s); err != nil {
+		o.err = err
+		return false
+	}
+	o.installed = s
+	o.core.Installed()
+	return true
 }
 
 func (o *ours) apply(entries []wire.Entry) {
@@ -122,6 +164,10 @@ func (o *ours) sync(stamp int) {
 		if u.SetMembership {
 			o.membership = u.Membership
 		}
+		if u.ResetTo != 0 {
+			o.ledger.moved(&o.pending[n].snap)
+		}
+		o.first = max(o.first, u.CompactTo+1)
 		o.durable = put(o.durable, u.Entries)
 		n++
 	}

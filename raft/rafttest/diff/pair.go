@@ -41,7 +41,7 @@ type ackMark struct {
 	index wire.Index
 }
 
-// notices are stale requests for votes that are to be answered with a term.
+// notices are stale requests for votes, and stale snapshots, that are to be answered with a term.
 type notices struct {
 	term  wire.Term
 	count int
@@ -75,12 +75,12 @@ const (
 
 var sideNames = [...]string{"ours", "reference"}
 
-func newPair(id wire.NodeID, birth wire.Membership, seed uint64) (*pair, error) {
-	o, err := newOurs(id, birth, seed)
+func newPair(id wire.NodeID, birth wire.Membership, seed uint64, safety *[2]*safety) (*pair, error) {
+	o, err := newOurs(id, birth, seed, safety[sideOurs].past)
 	if err != nil {
 		return nil, err
 	}
-	t, err := newTheirs(id, birth)
+	t, err := newTheirs(id, birth, safety[sideTheirs].past)
 	if err != nil {
 		return nil, err
 	}

@@ -84,6 +84,37 @@ type ledger struct {
 	hard         wire.HardState // durable
 	// low is the lowest index that was written since it was last looked at, 0 for none.
 	low wire.Index
+	// first is where the durable log begins for those who read it; entries below are kept here, to compare.
+	first wire.Index
+	// snap is the newest snapshot stored, with an Index of 0 for none.
+	snap wire.Snapshot
+	// moving are snapshots that have taken the log's place and are not durable; before is what the machine had applied
+	// before the first of them.
+	moving int
+	before wire.Index
+	// past returns what is committed up to an index, on this side.
+	past func(wire.Index) []wire.Entry
+}
+
+func newLedger(past func(wire.Index) []wire.Entry) ledger { return ledger{first: 1, past: past} }
+
+// move puts a snapshot in the place of the log that is handed out.
+func (l *ledger) move(s *wire.Snapshot, applied wire.Index) {
+	if l.moving == 0 {
+		l.before = applied
+	}
+	l.moving++
+	l.log = append(l.log[:0], l.past(s.Index)...)
+	if l.low == 0 || s.Index < l.low {
+		l.low = s.Index
+	}
+}
+
+// moved makes it durable.
+func (l *ledger) moved(s *wire.Snapshot) {
+	l.moving--
+	l.durable = append(l.durable[:0:0], l.past(s.Index)...)
+	l.first, l.snap = s.Index+1, *s
 }
 
 // put writes entries over the end of list and returns it.
@@ -109,9 +140,14 @@ func (l *ledger) write(entries []wire.Entry) error {
 	return nil
 }
 
-func (l *ledger) crash() {
+// crash returns what the machine is known to have applied of what it had.
+func (l *ledger) crash(applied wire.Index) wire.Index {
+	if l.moving > 0 {
+		applied, l.moving = l.before, 0
+	}
 	l.log = append(l.log[:0], l.durable...)
 	l.low = 1
+	return applied
 }
 
 // termAt returns the term of the entry at i, 0 if there is none.

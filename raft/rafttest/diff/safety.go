@@ -49,13 +49,16 @@ func newSafety() *safety {
 	return &safety{leaders: map[wire.Term]lifeOf{}, entries: map[entryID]history{}, votes: map[ballot]wire.NodeID{}}
 }
 
+// past returns what is committed up to i.
+func (f *safety) past(i wire.Index) []wire.Entry { return f.committed[:i] }
+
 // restarted says that a replica begins a new life: what it remembers may be less.
-func (f *safety) restarted(id wire.NodeID, hard wire.HardState) error {
+func (f *safety) restarted(id wire.NodeID, hard wire.HardState, applied wire.Index) error {
 	s := &f.seen[id]
 	if v := f.votes[ballot{id, hard.Term}]; v != 0 && v != hard.Vote {
 		return fmt.Errorf("vote durability: node %d gave %d its vote of term %d and restarts with a vote for %d", id, v, hard.Term, hard.Vote)
 	}
-	*s = replicaSeen{term: hard.Term, applied: s.applied}
+	*s = replicaSeen{term: hard.Term, applied: applied}
 	return nil
 }
 
@@ -70,7 +73,7 @@ func (f *safety) observe(id wire.NodeID, life int, s *state, l *ledger) error {
 		return fmt.Errorf("commit index of node %d falls from %d to %d", id, was.commit, s.commit)
 	case int(s.commit) > len(l.log):
 		return fmt.Errorf("node %d commits %d and its log ends at %d", id, s.commit, len(l.log))
-	case s.applied > s.commit || int(s.applied) > len(l.durable):
+	case s.applied > s.commit || int(s.applied) > len(l.durable) && l.moving == 0:
 		return fmt.Errorf("node %d applied %d, commit %d, durable %d", id, s.applied, s.commit, len(l.durable))
 	case s.applied < was.applied:
 		return fmt.Errorf("node %d applied %d after %d", id, s.applied, was.applied)

@@ -43,6 +43,8 @@ const (
 	chooseRead
 	chooseUnreachable
 	chooseSync
+	chooseCompact
+	chooseLag
 	kinds
 )
 
@@ -50,6 +52,7 @@ const (
 var base = [kinds]int{
 	chooseDeliver: 300, chooseTick: 20, chooseTickAll: 12, chooseSilence: 2, choosePropose: 50, chooseCampaign: 8, chooseCrash: 5,
 	chooseRestart: 12, chooseCut: 5, chooseHeal: 8, chooseChange: 24, chooseTransfer: 8, chooseRead: 20, chooseUnreachable: 3, chooseSync: 30,
+	chooseCompact: 6, chooseLag: 5,
 }
 
 // draw makes a plan. Rates differ widely between seeds, so that each fault has schedules in which it is rare, frequent, or
@@ -85,7 +88,7 @@ func draw(rng *rand.Rand) plan {
 func (w *world) run() {
 	if w.rng.IntN(4) > 0 {
 		w.campaign(w.nodes[1])
-		w.quiesce(60)
+		w.quiesce(60, wire.NoNode)
 	}
 	for i := 0; i < w.plan.steps && w.failure == nil; i++ {
 		w.choose()
@@ -157,6 +160,12 @@ func (w *world) play(k kind) {
 		if leader := w.likelyLeader(); leader.id != p.id {
 			w.unreachable(leader, p.id)
 		}
+	case chooseCompact:
+		if p.alive {
+			w.compact(p)
+		}
+	case chooseLag:
+		w.lag(p)
 	case chooseSync:
 		if p.alive && p.pending() {
 			w.scripted = "sync"
@@ -239,13 +248,14 @@ func (w *world) transmit() {
 	}
 	if w.rng.Float64() < w.plan.drop || w.blocked[f.from].has(f.to) {
 		w.tracef("%5d lost %s\n", w.steps, &f.message)
+		w.missed(&f.message)
 		return
 	}
 	w.deliver(f)
 }
 
-// quiesce delivers everything in order, and syncs, until nothing is left.
-func (w *world) quiesce(limit int) {
+// quiesce delivers everything in order, but to a node that is cut off, and syncs, until nothing is left.
+func (w *world) quiesce(limit int, cutOff wire.NodeID) {
 	for n := 0; n < limit && w.failure == nil; n++ {
 		for _, p := range w.pairs() {
 			if p.alive && p.pending() {
@@ -258,6 +268,10 @@ func (w *world) quiesce(limit int) {
 		}
 		f := w.network[0]
 		w.network = slices.Delete(w.network, 0, 1)
+		if cutOff == f.to {
+			w.missed(&f.message)
+			continue
+		}
 		w.deliver(f)
 	}
 }
@@ -293,10 +307,11 @@ func (w *world) converge() {
 // comeToRest reports whether the cluster agrees in time.
 func (w *world) comeToRest() bool {
 	for n := 1; n <= maxHealTicks && w.failure == nil; n++ {
-		w.quiesce(maxQuiesce)
+		w.quiesce(maxQuiesce, wire.NoNode)
 		if p := w.leader(); p != nil && n%proposeAtTicks == 0 {
+			w.snapshot(p)
 			w.propose(p)
-			w.quiesce(maxQuiesce)
+			w.quiesce(maxQuiesce, wire.NoNode)
 			if w.agreed(p) {
 				return true
 			}

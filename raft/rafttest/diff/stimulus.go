@@ -13,7 +13,12 @@ import (
 // deliver gives message m to both halves of its receiver.
 func (w *world) deliver(f flight) {
 	p := w.nodes[f.to]
-	if !p.alive {
+	stranger := f.typ == wire.MsgSnapshot && !f.snap.Membership.Contains(f.to)
+	if stranger {
+		w.note(depSnapshotOfOthers)
+	}
+	if !p.alive || stranger {
+		w.missed(&f.message)
 		return
 	}
 	w.scripted = "deliver " + typeNames[f.typ]
@@ -26,17 +31,23 @@ func (w *world) deliver(f flight) {
 		w.levelApplied(p)
 	}
 	w.act(p, &cause{kind: doDeliver, m: m}, func() {
-		if m.typ == wire.MsgVote && m.term < p.now.term {
+		if (m.typ == wire.MsgVote || m.typ == wire.MsgSnapshot) && m.term < p.now.term {
 			p.dueNotice(m.from)
 		}
 		if p.now.role == raft.Leader && m.term == p.now.term && (m.typ == wire.MsgAppendReply || m.typ == wire.MsgHeartbeatReply) {
 			p.heard[m.from] = 0
 		}
 		p.ours.step(m.toOurs(w.context(m), f.commit))
+		if m.typ == wire.MsgSnapshot && p.ours.install(m.snap) {
+			w.installs++
+		}
 		if !w.advise(p, m) {
 			w.deliverTheirs(p, m)
 		}
 	})
+	if m.typ == wire.MsgSnapshot {
+		w.arrived(m)
+	}
 }
 
 // context is our number of a forwarded read.
@@ -134,7 +145,7 @@ func (w *world) campaign(p *pair) {
 // levelApplied lets the writes of p come to an end if one half has applied what the other one has not: who may campaign
 // hangs on it.
 func (w *world) levelApplied(p *pair) {
-	if p.ours.applied != p.theirs.applied {
+	if p.ours.applied != p.theirs.applied || p.ours.moving > 0 || p.theirs.moving > 0 {
 		w.sync(p, all)
 	}
 }

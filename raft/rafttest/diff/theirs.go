@@ -23,10 +23,12 @@ type theirs struct {
 	disk    []*pb.Entry // the durable log as the reference wants it back
 	conf    *pb.ConfState
 	applied wire.Index
-	pending []theirWrite
-	votes   int // requests for votes held in the present step
-	simple  int // sets of changes applied one by one in the present step
-	err     error
+	// confBefore goes with ledger.before.
+	confBefore *pb.ConfState
+	pending    []theirWrite
+	votes      int // requests for votes held in the present step
+	simple     int // sets of changes applied one by one in the present step
+	err        error
 }
 
 // theirWrite is one MsgStorageAppend on its way to the disk.
@@ -38,8 +40,8 @@ type theirWrite struct {
 	held []*pb.Message
 }
 
-func newTheirs(id wire.NodeID, birth wire.Membership) (*theirs, error) {
-	t := &theirs{id: id, conf: &pb.ConfState{}}
+func newTheirs(id wire.NodeID, birth wire.Membership, past func(wire.Index) []wire.Entry) (*theirs, error) {
+	t := &theirs{ledger: newLedger(past), id: id, conf: &pb.ConfState{}}
 	for _, n := range birth.Voters {
 		t.conf.Voters = append(t.conf.Voters, uint64(n))
 	}
@@ -60,7 +62,10 @@ func (t *theirs) start(commit wire.Index) error {
 }
 
 func (t *theirs) crash() {
-	t.ledger.crash()
+	if t.moving > 0 {
+		t.conf = t.confBefore
+	}
+	t.applied = t.ledger.crash(t.applied)
 	t.pending = nil
 }
 
@@ -72,7 +77,10 @@ func (t *theirs) InitialState() (*pb.HardState, *pb.ConfState, error) {
 
 // Entries returns durable entries.
 func (t *theirs) Entries(lo, hi, _ uint64) ([]*pb.Entry, error) {
-	if hi > uint64(len(t.disk))+1 {
+	switch {
+	case lo < uint64(t.first):
+		return nil, etcd.ErrCompacted
+	case hi > uint64(len(t.disk))+1:
 		return nil, etcd.ErrUnavailable
 	}
 	return t.disk[lo-1 : hi-1 : hi-1], nil
@@ -80,20 +88,28 @@ func (t *theirs) Entries(lo, hi, _ uint64) ([]*pb.Entry, error) {
 
 // Term returns the term of a durable entry.
 func (t *theirs) Term(i uint64) (uint64, error) {
-	if i > uint64(len(t.durable)) {
+	switch {
+	case i+1 < uint64(t.first):
+		return 0, etcd.ErrCompacted
+	case i > uint64(len(t.durable)):
 		return 0, etcd.ErrUnavailable
 	}
 	return uint64(termAt(t.durable, wire.Index(i))), nil
 }
 
-// LastIndex and FirstIndex bound the durable log, which is never compacted.
+// LastIndex and FirstIndex bound the durable log.
 func (t *theirs) LastIndex() (uint64, error) { return uint64(len(t.durable)), nil }
 
-// FirstIndex is 1.
-func (t *theirs) FirstIndex() (uint64, error) { return 1, nil }
+// FirstIndex is where it begins.
+func (t *theirs) FirstIndex() (uint64, error) { return uint64(t.first), nil }
 
-// Snapshot is never wanted.
-func (t *theirs) Snapshot() (*pb.Snapshot, error) { return nil, etcd.ErrSnapshotTemporarilyUnavailable }
+// Snapshot returns the newest snapshot stored.
+func (t *theirs) Snapshot() (*pb.Snapshot, error) {
+	if t.snap.Index == 0 {
+		return nil, etcd.ErrSnapshotTemporarilyUnavailable
+	}
+	return snapshotToTheirs(&t.snap), nil
+}
 
 // drain takes all that the node has ready.
 func (t *theirs) drain(stamp int, out *output) {
@@ -144,6 +160,14 @@ func (t *theirs) hold(votes []*pb.Message, out *output) {
 // write takes in a MsgStorageAppend. Pre-votes, the own among them, promise nothing and wait for no disk
 // (departure pre-vote-not-held).
 func (t *theirs) write(stamp int, m *pb.Message, out *output) {
+	if s := m.GetSnapshot(); s != nil {
+		snap := snapshotFromTheirs(s)
+		if t.moving == 0 {
+			t.confBefore = t.conf
+		}
+		t.ledger.move(&snap, t.applied)
+		t.applied, t.conf = snap.Index, s.GetMetadata().GetConfState()
+	}
 	entries, err := entriesFromTheirs(m.GetEntries())
 	if err == nil {
 		err = t.ledger.write(entries)
@@ -213,6 +237,11 @@ func (t *theirs) sync(stamp int, out *output) {
 			t.hard = wire.HardState{
 				Term: wire.Term(w.message.GetTerm()), Vote: wire.NodeID(w.message.GetVote()), Commit: wire.Index(w.message.GetCommit()),
 			}
+		}
+		if s := w.message.GetSnapshot(); s != nil {
+			snap := snapshotFromTheirs(s)
+			t.ledger.moved(&snap)
+			t.disk = make([]*pb.Entry, snap.Index) // what lies below is never read
 		}
 		if len(w.entries) > 0 {
 			t.durable = put(t.durable, w.entries)

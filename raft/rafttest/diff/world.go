@@ -25,6 +25,7 @@ type world struct {
 
 	steps    int // compared so far
 	joints   int // joint configurations that a leader has entered
+	installs int // snapshots that took a log's place
 	reads    uint64
 	data     uint64
 	top      wire.Index // highest commit index anywhere
@@ -70,6 +71,7 @@ const (
 	doTransfer
 	doRead
 	doUnreachable
+	doCompact
 )
 
 // cause is the stimulus of one step: what both halves of a node were given.
@@ -89,7 +91,7 @@ func newWorld(seed uint64, trace io.Writer) (*world, error) {
 	}
 	for n := range w.plan.nodes {
 		id := wire.NodeID(n + 1)
-		p, err := newPair(id, birth, seed*1000+uint64(id)*100)
+		p, err := newPair(id, birth, seed*1000+uint64(id)*100, &w.safety)
 		if err != nil {
 			return nil, err
 		}
@@ -228,6 +230,9 @@ func (w *world) post(p *pair) {
 		w.network = append(w.network, flight{message: m, commit: p.now.commit})
 	}
 	if over := len(w.network) - maxFlights; over > 0 {
+		for i := range w.network[:over] {
+			w.missed(&w.network[i].message)
+		}
 		w.network = slices.Delete(w.network, 0, over)
 	}
 }
@@ -262,6 +267,7 @@ func (w *world) sync(p *pair, most int) {
 		w.guard(p, func() {
 			p.ours.sync(stamp)
 			p.theirs.sync(stamp, &p.out[sideTheirs])
+			p.theirs.first = max(p.theirs.first, p.ours.first) // the reference leaves compaction to its storage
 			w.settle(p, &cause{kind: doSync})
 		})
 		w.compareDisks(p)
@@ -339,7 +345,7 @@ func (w *world) restart(p *pair) {
 			return
 		}
 		for side, hard := range [2]wire.HardState{p.ours.hard, p.theirs.hard} {
-			if err := w.safety[side].restarted(p.id, hard); err != nil {
+			if err := w.safety[side].restarted(p.id, hard, [2]wire.Index{p.ours.applied, p.theirs.applied}[side]); err != nil {
 				w.failf(p, "%s: %v", sideNames[side], err)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"flotilla/internal/assert"
+	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
 )
 
@@ -52,7 +53,7 @@ func (s *Snapshot) After(through wire.Index, cmds []Command) (Snapshot, [][]byte
 	for i, cmd := range cmds {
 		assert.That(last <= cmd.Index && cmd.Index <= through, "catalog: command at %d after %d, through %d", cmd.Index, last, through)
 		last = cmd.Index
-		if cmd.Index <= s.Applied {
+		if cmd.Index <= s.Applied && !mutant.Is(mutant.ApplyAgain) {
 			continue
 		}
 		change, err := ParseChange(cmd.Data)
@@ -71,7 +72,7 @@ func (c EpochBump) apply(s *Snapshot, term wire.Term) Result {
 	if c.Term != term {
 		return Result{RefusedTerm, uint64(term)}
 	}
-	if c.Term <= s.EpochTerm {
+	if c.Term <= s.EpochTerm && !mutant.Is(mutant.CountTermTwice) {
 		return Result{Unchanged, uint64(s.Epoch)}
 	}
 	s.EpochTerm = c.Term
@@ -86,7 +87,7 @@ func (c RegisterNode) apply(s *Snapshot, _ wire.Term) Result {
 		return Result{RefusedInvalid, uint64(c.Generation)}
 	case !found:
 		return Result{RefusedUnknown, uint64(c.ID)}
-	case n.State == NodeRemoved:
+	case n.State == NodeRemoved && !mutant.Is(mutant.RegisterRemoved):
 		return Result{RefusedRemoved, uint64(c.ID)}
 	case n.Generation != 0 && n.Generation != c.Generation:
 		return Result{RefusedGeneration, uint64(n.Generation)}

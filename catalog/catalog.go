@@ -12,6 +12,7 @@ import (
 
 	"flotilla/internal/assert"
 	"flotilla/internal/diskspace"
+	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
 )
 
@@ -228,6 +229,11 @@ func (c *Catalog) changeLocked(step func(Snapshot) (Snapshot, error)) (*Snapshot
 		return nil, err
 	}
 	assertRises(was, &now)
+	if mutant.Is(mutant.AppliedApart) && now.Applied != was.Applied {
+		apart := now
+		apart.Applied = was.Applied
+		_ = c.write(stateRecords(&apart))
+	}
 	if err := c.write(stateRecords(&now)); err != nil {
 		return nil, err
 	}
@@ -274,7 +280,7 @@ func (c *Catalog) write(r records) error {
 			return nil
 		})
 	})
-	if err != nil {
+	if err != nil && !mutant.Is(mutant.CatalogGoesOn) {
 		c.mu.fenced = fmt.Errorf("%w: %w", ErrFenced, named(err, c.path))
 		return c.mu.fenced
 	}

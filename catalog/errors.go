@@ -29,13 +29,13 @@ type InUseError struct {
 	PID int
 }
 
-// Error names file and holder.
+// Error names file, holder and next step.
 func (e *InUseError) Error() string {
 	holder := "another process"
 	if e.PID != 0 {
 		holder = fmt.Sprintf("process %d", e.PID)
 	}
-	return fmt.Sprintf("%s is in use by %s", e.Path, holder)
+	return fmt.Sprintf("%s is in use by %s: stop it first, or choose another data directory", e.Path, holder)
 }
 
 // Unwrap returns ErrInUse.

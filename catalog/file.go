@@ -16,6 +16,7 @@ import (
 	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"flotilla/internal/assert"
+	"flotilla/internal/mutant"
 )
 
 // tmpInfix marks files that are being created.
@@ -86,7 +87,7 @@ const (
 func openFile(path string, timeout time.Duration, a access) (*bbolt.DB, error) {
 	var file *os.File
 	opts := &bbolt.Options{
-		Timeout: timeout, ReadOnly: a == forReading,
+		Timeout: timeout, ReadOnly: a == forReading, NoSync: mutant.Is(mutant.CatalogSkipsFsync),
 		OpenFile: func(name string, flag int, _ os.FileMode) (*os.File, error) {
 			f, err := os.OpenFile(name, flag&^os.O_CREATE, 0)
 			if err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/tidwall/btree"
 
 	"flotilla/internal/assert"
+	"flotilla/internal/mutant"
 	"flotilla/raft/multiraft"
 	"flotilla/raft/wire"
 )
@@ -91,7 +92,7 @@ func (m *Machine) writeOnce(c *Command) Result {
 	}
 	m.sessions.fit(s, c.Sequence)
 	kept := s.at(c.Sequence)
-	if kept.status == 0 {
+	if kept.status == 0 || mutant.Is(mutant.RepeatCommands) {
 		r := m.write(c)
 		*kept = outcome{status: r.Status, revision: r.Revision}
 	}

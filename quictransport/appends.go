@@ -5,6 +5,8 @@ import (
 
 	"github.com/quic-go/quic-go"
 
+	"flotilla/epoch"
+	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
 )
 
@@ -74,8 +76,16 @@ func (c *conn) writeAppends(i int) {
 		set.mu.Lock()
 		out, lane.box = lane.box, out
 		set.mu.Unlock()
+		queued := epoch.Stamp{}
+		if mutant.Is(mutant.StampWhenQueued) {
+			queued = c.t.cfg.Fence.Stamp()
+		}
 		for f := range out.frames {
-			frame := out.sealed(f, c.t.cfg.Fence.Stamp())
+			stamp := c.t.cfg.Fence.Stamp()
+			if mutant.Is(mutant.StampWhenQueued) {
+				stamp = queued
+			}
+			frame := out.sealed(f, stamp)
 			if !c.write(lane.stream, &lane.stall, frame) {
 				return
 			}

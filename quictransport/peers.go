@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
 )
 
@@ -191,7 +192,7 @@ func (t *Transport) vetLocked(c *conn) error {
 	switch {
 	case t.closing:
 		return &CloseError{Reason: ReasonShutdown, Text: "node is stopping"}
-	case t.removed[c.peer]:
+	case t.removed[c.peer] && !mutant.Is(mutant.AcceptRemovedPeer):
 		return &CloseError{Reason: ReasonRemoved, Text: fmt.Sprintf("node %d was removed from the cluster", c.peer)}
 	}
 	if old := t.peers[c.peer].conn; old != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"flotilla/epoch"
+	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
 )
 
@@ -66,7 +67,7 @@ func (c *conn) serveLane(s *quic.ReceiveStream) error {
 func (c *conn) introduce(p *preface) error {
 	t := c.t
 	switch {
-	case p.cluster != t.cfg.Cluster:
+	case p.cluster != t.cfg.Cluster && !mutant.Is(mutant.AcceptForeignCluster):
 		return &CloseError{Reason: ReasonWrongCluster, Text: fmt.Sprintf("cluster %s, this is %s", p.cluster, t.cfg.Cluster)}
 	case p.node != c.peer:
 		return &CloseError{Reason: ReasonIdentity, Text: fmt.Sprintf("preface of node %d, certificate of node %d", p.node, c.peer)}

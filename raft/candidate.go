@@ -2,6 +2,7 @@ package raft
 
 import (
 	"flotilla/internal/assert"
+	"flotilla/internal/mutant"
 	"flotilla/raft/quorum"
 	"flotilla/raft/wire"
 )
@@ -21,7 +22,7 @@ const byOrder = 1
 // of the membership that is known to be committed has taken effect here. With an older membership than the committed
 // one it could win a majority that does not meet the one that elected somebody else (I13; D43, D64).
 func (c *Core) electable() bool {
-	return c.membership.IsVoter(c.self) && !c.diskHangs() && !c.unappliedChange() && !c.install.active
+	return c.membership.IsVoter(c.self) && !c.diskHangs() && (!c.unappliedChange() || mutant.Is(mutant.CampaignBehindChange)) && !c.install.active
 }
 
 // Campaign starts a (pre-)election now. It does nothing on a leader, on a node that is no voter, and on one

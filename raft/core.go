@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 
 	"flotilla/internal/assert"
+	"flotilla/internal/mutant"
 	"flotilla/raft/quorum"
 	"flotilla/raft/wire"
 )
@@ -102,7 +103,12 @@ func (c *Core) restore() error {
 	c.commit = max(known, c.cfg.Applied, c.membership.Index, first-1)
 	c.verified = c.commit
 	c.apply = application{handed: c.cfg.Applied, applied: c.cfg.Applied, restored: last}
-	c.reads.nonce = c.rng.Uint64()
+	if mutant.Is(mutant.ApplyTwice) && c.cfg.Applied >= first {
+		c.apply.handed, c.apply.applied = c.cfg.Applied-1, c.cfg.Applied-1
+	}
+	if !mutant.Is(mutant.ReuseReadNumber) {
+		c.reads.nonce = c.rng.Uint64()
+	}
 	if err := c.replayChanges(first); err != nil {
 		return err
 	}

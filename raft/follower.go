@@ -2,6 +2,7 @@ package raft
 
 import (
 	"flotilla/internal/assert"
+	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
 )
 
@@ -42,6 +43,9 @@ func (c *Core) followAppend(m wire.Message) error {
 	verified := m.Index + wire.Index(len(m.Entries))
 	c.verified = max(c.verified, verified)
 	c.setCommit(max(c.commit, min(m.Commit, verified)))
+	if mutant.Is(mutant.AckUncompared) {
+		verified = c.log.last()
+	}
 	c.acknowledge(m.From, verified)
 	return nil
 }
@@ -82,6 +86,11 @@ func (c *Core) takeEntries(entries []wire.Entry) error {
 		}
 		known++
 	}
+	if mutant.Is(mutant.TruncateAgreed) && known > 0 && known == len(entries) {
+		if after := entries[known-1].Index + 1; after > c.commit && after <= c.log.last() {
+			return c.truncate(after)
+		}
+	}
 	if fresh := entries[known:]; len(fresh) > 0 {
 		c.log.append(fresh)
 		c.noteChanges(fresh)
@@ -104,6 +113,9 @@ func (c *Core) truncate(i wire.Index) error {
 // acknowledge tells the leader that our log equals its own up to i, as soon as that is durable (I8).
 func (c *Core) acknowledge(leader wire.NodeID, i wire.Index) {
 	need := max(c.persist.needHard(), c.log.vouches(i, c.persist.issued+1))
+	if mutant.Is(mutant.AckBeforeDisk) {
+		need = c.persist.needHard()
+	}
 	m := to(leader, wire.MsgAppendReply)
 	m.Term, m.Index = c.term, i
 	c.post(m, need)
@@ -129,7 +141,11 @@ func (c *Core) followHeartbeat(m wire.Message) error {
 	if err := c.heed(&m); err != nil {
 		return err
 	}
-	c.setCommit(max(c.commit, min(m.Commit, c.verified)))
+	known := c.verified
+	if mutant.Is(mutant.BelieveHeartbeat) {
+		known = c.log.last()
+	}
+	c.setCommit(max(c.commit, min(m.Commit, known)))
 	reply := to(m.From, wire.MsgHeartbeatReply)
 	reply.Context, reply.Index = m.Context, c.commit
 	c.send(reply)
@@ -143,7 +159,10 @@ func (c *Core) giveVote(m wire.Message) error {
 	c.learnCommit(&m)
 	free := c.vote == m.From || (c.vote == wire.NoNode && c.leader == wire.NoNode)
 	reply := to(m.From, wire.MsgVoteReply)
-	reply.Reject = !free || !c.log.upToDate(m.Index, m.LogTerm)
+	if mutant.Is(mutant.TwoVotes) {
+		free = true
+	}
+	reply.Reject = !free || !c.log.upToDate(m.Index, m.LogTerm) && !mutant.Is(mutant.VoteShorterLog)
 	if reply.Reject {
 		c.tellCommit(&reply)
 		c.send(reply)
@@ -172,6 +191,9 @@ func (c *Core) stepPreVote(m wire.Message) error {
 	}
 	if m.Term > c.term && c.log.upToDate(m.Index, m.LogTerm) {
 		reply.Term = m.Term
+		if mutant.Is(mutant.RaiseTermForPreVote) {
+			c.become(m.Term, wire.NoNode)
+		}
 	} else {
 		reply.Term, reply.Reject = c.term, true
 		c.tellCommit(&reply)

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"flotilla/internal/assert"
+	"flotilla/internal/mutant"
 	"flotilla/raft/progress"
 	"flotilla/raft/quorum"
 	"flotilla/raft/wire"
@@ -96,6 +97,9 @@ func (c *Core) appendOwn(kind wire.EntryKind, data []byte) wire.Index {
 	e := wire.Entry{Term: c.term, Index: c.log.last() + 1, Kind: kind, Data: data}
 	c.log.appendOne(e)
 	c.lead.uncommitted += e.Size()
+	if mutant.Is(mutant.ProposalNotSent) {
+		return e.Index
+	}
 	c.lead.dirty = true
 	return e.Index
 }
@@ -155,7 +159,7 @@ func (c *Core) tickLeader() {
 	}
 	// Whom no majority answers may have been replaced long ago, and whose disk hangs serves nobody (F12, D21;
 	// thesis section 6.2).
-	if !c.majorityHeard() || c.diskHangs() {
+	if !c.majorityHeard() && !mutant.Is(mutant.LeadWithoutMajority) || c.diskHangs() {
 		c.become(c.term, wire.NoNode)
 		return
 	}
@@ -194,8 +198,20 @@ func (c *Core) agreed(own uint64, mark func(*progress.Follower) uint64) uint64 {
 			marks = append(marks, mark(f))
 		}
 	}
+	if mutant.Is(mutant.CountLearner) {
+		for i := range c.lead.followers {
+			if f := &c.lead.followers[i]; f.Kind() == learner {
+				marks = append(marks, mark(f))
+			}
+		}
+		slices.Sort(marks)
+		marks = marks[len(c.membership.Learners):]
+	}
 	c.lead.marks = marks
 	voters := len(c.membership.Voters)
+	if mutant.Is(mutant.IncomingAlone) {
+		return quorum.Reached(marks[:voters])
+	}
 	return quorum.Joint(marks[:voters], marks[voters:])
 }
 
@@ -244,7 +260,7 @@ func (c *Core) leadHeartbeatReply(m wire.Message) error {
 // section 3.6.2, figure 3.7). The leader counts itself by what is durable here, no more than any other (I9).
 func (c *Core) advanceCommit() {
 	held := func(f *progress.Follower) uint64 { return uint64(f.Match()) }
-	if i := wire.Index(c.agreed(uint64(c.log.durable), held)); i > c.commit && i >= c.lead.start {
+	if i := wire.Index(c.agreed(uint64(c.log.durable), held)); i > c.commit && (i >= c.lead.start || mutant.Is(mutant.CommitEarlierTerm)) {
 		c.setCommit(i)
 		c.lead.dirty = true
 	}

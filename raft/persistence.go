@@ -2,6 +2,7 @@ package raft
 
 import (
 	"flotilla/internal/assert"
+	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
 )
 
@@ -31,7 +32,7 @@ type heldMessage struct {
 
 // needHard returns the token that makes the present term and vote durable; it may be durable already.
 func (p *persistence) needHard() Token {
-	if p.dirty {
+	if p.dirty && !mutant.Is(mutant.VoteBeforeDisk) {
 		return p.issued + 1
 	}
 	return p.hard
@@ -102,7 +103,7 @@ func (c *Core) takeUpdate(rd *Ready) {
 		rd.Update.ResetTo, rd.Update.ResetTerm = c.log.base, c.log.anchorTerm
 	}
 	rd.Update.CompactTo, c.persist.compact = c.persist.compact, 0
-	if c.persist.membership {
+	if c.persist.membership && !(mutant.Is(mutant.InstallInParts) && c.log.moved) {
 		rd.Update.SetMembership, rd.Update.Membership = true, c.membership
 		c.persist.membership = false
 	}

@@ -2,6 +2,7 @@ package raft
 
 import (
 	"flotilla/internal/assert"
+	"flotilla/internal/mutant"
 	"flotilla/raft/progress"
 	"flotilla/raft/wire"
 )
@@ -98,7 +99,7 @@ func (c *Core) followReadIndex(m wire.Message) error {
 // readsDue reports whether a round should begin: reads wait, and an entry of this term is committed, so that
 // the commit index covers everything any earlier leader acknowledged (D30, D34).
 func (c *Core) readsDue() bool {
-	return c.role == Leader && len(c.reads.waiting) > 0 && c.commit >= c.lead.start
+	return c.role == Leader && len(c.reads.waiting) > 0 && (c.commit >= c.lead.start || mutant.Is(mutant.ReadBeforeOwnCommit))
 }
 
 // startReadRound begins a round for all waiting reads. Who is the only voter needs nobody's word.
@@ -106,7 +107,9 @@ func (c *Core) startReadRound() {
 	if !c.readsDue() {
 		return
 	}
-	c.reads.round++
+	if !mutant.Is(mutant.ReuseReadRound) || len(c.reads.started) == 0 {
+		c.reads.round++
+	}
 	for _, req := range c.reads.waiting {
 		req.round, req.index = c.reads.round, c.commit
 		c.reads.started = append(c.reads.started, req)
@@ -125,6 +128,9 @@ func (c *Core) confirmReads() {
 		return
 	}
 	confirmed := c.agreed(c.reads.round, (*progress.Follower).Round)
+	if mutant.Is(mutant.ReadWithoutQuorum) {
+		confirmed = c.reads.round
+	}
 	n := 0
 	for n < len(c.reads.started) && c.reads.started[n].round <= confirmed {
 		req := c.reads.started[n]

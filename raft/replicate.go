@@ -3,6 +3,7 @@ package raft
 import (
 	"errors"
 
+	"flotilla/internal/mutant"
 	"flotilla/raft/progress"
 	"flotilla/raft/wire"
 )
@@ -155,7 +156,7 @@ func (c *Core) lookBack(f *progress.Follower, m *wire.Message) error {
 // (P14, F15, D44).
 func (c *Core) caughtUp(f *progress.Follower) bool {
 	return f.Kind() == learner && f.State() == progress.Replicate && f.Match() >= c.lead.start &&
-		f.Match()+promotableDistance >= c.log.last() && f.Quiet() < c.cfg.ElectionTicks
+		(f.Match()+promotableDistance >= c.log.last() || mutant.Is(mutant.PromoteFarBehind) && f.Match()+10_000 >= c.log.last()) && f.Quiet() < c.cfg.ElectionTicks
 }
 
 // Unreachable says that messages to peer could not be sent. A leader then sends it no more than heartbeats

@@ -2,6 +2,7 @@ package raft
 
 import (
 	"flotilla/internal/assert"
+	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
 )
 
@@ -130,7 +131,7 @@ func (c *Core) stepHigher(m wire.Message) error {
 		return c.giveVote(m)
 	case wire.MsgPreVoteReply, wire.MsgVoteReply, wire.MsgAppendReply, wire.MsgHeartbeatReply, wire.MsgReadIndexReply:
 		// Nobody but a member was asked anything, and a removed one raises no terms (D48).
-		if c.membership.Contains(m.From) {
+		if c.membership.Contains(m.From) || mutant.Is(mutant.RemovedRaisesTerm) {
 			c.become(m.Term, wire.NoNode)
 		}
 	case wire.MsgReadIndex:

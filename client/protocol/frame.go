@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"flotilla/internal/mutant"
 )
 
 // headerBytes is the length that stands before every frame.
@@ -50,7 +52,7 @@ func (f *FrameReader) Next() ([]byte, error) {
 		return nil, within(err, len(header))
 	}
 	n := binary.BigEndian.Uint32(header)
-	if n == 0 || n > MaxFrameBytes {
+	if n == 0 || n > MaxFrameBytes && !mutant.Is(mutant.UnlimitedClientFrame) {
 		return nil, fmt.Errorf("frame of %d bytes: %w", n, ErrFrame)
 	}
 	if int(n)+headerBytes > readBufferBytes {

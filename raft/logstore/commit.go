@@ -10,6 +10,7 @@ import (
 
 	"flotilla/internal/assert"
 	"flotilla/internal/diskspace"
+	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
 )
 
@@ -147,6 +148,9 @@ func (s *Store) commit(batch []wire.LogUpdate) error {
 // fenceOff takes the store out of service for good.
 func (s *Store) fenceOff(cause error) error {
 	err := fmt.Errorf("%w: %w; restart the node once the disk is sound", wire.ErrFenced, cause)
+	if mutant.Is(mutant.StoreGoesOn) {
+		return err
+	}
 	s.fence.Store(&err)
 	s.opts.Events(Fenced{Err: err})
 	return err

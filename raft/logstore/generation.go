@@ -11,6 +11,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"flotilla/internal/mutant"
 	"flotilla/raft/logstore/boltfile"
 )
 
@@ -145,7 +146,7 @@ func verifiedRecord(g *generation, seq uint64, off uint32, blobLen int64, get fu
 	if err != nil {
 		return nil, err
 	}
-	if got := recordSum(g.num, seq, off, payload); got != want {
+	if got := recordSum(g.num, seq, off, payload); got != want && !mutant.Is(mutant.ForgetReadCRC) {
 		damage.Detail, damage.Want, damage.Got = "record", want, got
 		return nil, damage
 	}
@@ -160,6 +161,7 @@ func boltOptions(fs fileSystem, rotateBytes int64, lockTimeout time.Duration) *b
 		Timeout:         lockTimeout,
 		FreelistType:    bolt.FreelistMapType,
 		NoFreelistSync:  true,
+		NoSync:          mutant.Is(mutant.SkipFsync),
 		InitialMmapSize: int(max(minMmapBytes, 4*rotateBytes)),
 		PageSize:        boltfile.PageSize,
 		NoStatistics:    true,
@@ -196,6 +198,9 @@ func publish(fs fileSystem, db *bolt.DB, dir, tmp, path string) error {
 	}
 	if err := fs.rename(tmp, path); err != nil {
 		return fmt.Errorf("publish %s: %w", path, err)
+	}
+	if mutant.Is(mutant.SkipDirFsync) {
+		return nil
 	}
 	if err := fs.syncDir(dir); err != nil {
 		return fmt.Errorf("sync directory of %s: %w", path, err)

@@ -1,6 +1,7 @@
 package multiraft
 
 import (
+	"flotilla/internal/mutant"
 	"flotilla/raft"
 	"flotilla/raft/wire"
 )
@@ -46,7 +47,7 @@ func (w *worker) handOver() (led int) {
 // fence stops everything after a commit with an unknown outcome: what is in memory and what is on disk may
 // differ now, so no group may vote, acknowledge or lead from here (D20). Called by the log writer.
 func (e *Engine) fence(err error) {
-	if e.fenced.Swap(true) {
+	if mutant.Is(mutant.NodeGoesOn) || e.fenced.Swap(true) {
 		return
 	}
 	e.failure.Store(&err)

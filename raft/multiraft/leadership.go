@@ -1,6 +1,7 @@
 package multiraft
 
 import (
+	"flotilla/internal/mutant"
 	"flotilla/raft"
 	"flotilla/raft/wire"
 )
@@ -48,6 +49,9 @@ func (w *worker) bumpEpoch(g *group, term wire.Term) {
 	if _, _, err := g.core.Propose(packOne(w.e.cfg.EpochBump(term))); err == nil {
 		g.bumped = term
 		w.e.stats.acquisitions.Add(1)
+		if mutant.Is(mutant.BumpTwice) {
+			_, _, _ = g.core.Propose(packOne(w.e.cfg.EpochBump(term)))
+		}
 	}
 }
 

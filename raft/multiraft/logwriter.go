@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"flotilla/internal/mutant"
 	"flotilla/raft"
 	"flotilla/raft/wire"
 )
@@ -136,6 +137,9 @@ func (l *logWriter) begin() bool {
 
 // finish writes the batch and tells what came of it.
 func (l *logWriter) finish() {
+	if mutant.Is(mutant.TellBeforeSync) {
+		l.deliver(l.writing.marks)
+	}
 	err := l.write(l.writing.updates)
 	if errors.Is(err, wire.ErrNoSpace) {
 		l.e.outOfSpace(err)

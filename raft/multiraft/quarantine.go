@@ -1,6 +1,7 @@
 package multiraft
 
 import (
+	"flotilla/internal/mutant"
 	"flotilla/raft"
 	"flotilla/raft/wire"
 )
@@ -45,7 +46,7 @@ func (w *worker) refusedBy(g *group, m *wire.Message) {
 // isStranger reports whether m asks for a vote on behalf of a node that, as the leader knows, is no member:
 // it was removed, and is told so (D55).
 func (w *worker) isStranger(g *group, m *wire.Message) bool {
-	if m.Type != wire.MsgPreVote && m.Type != wire.MsgVote {
+	if m.Type != wire.MsgPreVote && m.Type != wire.MsgVote || mutant.Is(mutant.AcceptRemovedNode) {
 		return false
 	}
 	v := g.view.Load()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"flotilla/internal/mutant"
 )
 
 // What a DecodeError wraps.
@@ -116,7 +118,7 @@ func (r *Reader) ArrayLen(limit int) int {
 	case n > uint64(max(limit, 0)):
 		r.failAt(off, "array", ErrLimit)
 		return 0
-	case n > uint64(r.Len()):
+	case n > uint64(r.Len()) && !mutant.Is(mutant.UnlimitedLength):
 		r.failAt(off, "array", ErrShort)
 		return 0
 	}

@@ -1,0 +1,122 @@
+package mutant
+
+// The mutants. Those of the core first, then store, catalog, fence and transport, loop, machine, server.
+const (
+	TwoVotes            Name = "two-votes"
+	VoteShorterLog      Name = "vote-shorter-log"
+	VoteBeforeDisk      Name = "vote-before-disk"
+	RaiseTermForPreVote Name = "raise-term-for-pre-vote"
+	RemovedRaisesTerm   Name = "removed-raises-term"
+	AckUncompared       Name = "ack-uncompared"
+	AckBeforeDisk       Name = "ack-before-disk"
+	TruncateAgreed      Name = "truncate-agreed"
+	BelieveHeartbeat    Name = "believe-heartbeat"
+	InstallInParts      Name = "install-in-parts"
+
+	CommitEarlierTerm    Name = "commit-earlier-term"
+	CountLearner         Name = "count-learner"
+	IncomingAlone        Name = "incoming-alone"
+	ProposalNotSent      Name = "proposal-not-sent"
+	LeadWithoutMajority  Name = "lead-without-majority"
+	CampaignBehindChange Name = "campaign-behind-change"
+	TwoChanges           Name = "two-changes"
+	PromoteFarBehind     Name = "promote-far-behind"
+	ReadWithoutQuorum    Name = "read-without-quorum"
+	ReadBeforeOwnCommit  Name = "read-before-own-commit"
+	ReuseReadRound       Name = "reuse-read-round"
+	ReuseReadNumber      Name = "reuse-read-number"
+	ApplyTwice           Name = "apply-twice"
+
+	UnlimitedLength Name = "unlimited-length"
+
+	SkipFsync       Name = "skip-fsync"
+	SkipDirFsync    Name = "skip-dir-fsync"
+	ForgetReadCRC   Name = "forget-read-crc"
+	ForgetReplayCRC Name = "forget-replay-crc"
+	ForgetStateCRC  Name = "forget-state-crc"
+	StoreGoesOn     Name = "store-goes-on"
+
+	AppliedApart      Name = "applied-apart"
+	ApplyAgain        Name = "apply-again"
+	CatalogSkipsFsync Name = "catalog-skips-fsync"
+	CatalogGoesOn     Name = "catalog-goes-on"
+	CountTermTwice    Name = "count-term-twice"
+	RegisterRemoved   Name = "register-removed"
+
+	AcceptStaleEpoch     Name = "accept-stale-epoch"
+	AcceptStaleAuthority Name = "accept-stale-authority"
+	AcceptForeignCluster Name = "accept-foreign-cluster"
+	AcceptRemovedPeer    Name = "accept-removed-peer"
+	StampWhenQueued      Name = "stamp-when-queued"
+	UnlimitedFrame       Name = "unlimited-frame"
+
+	TellBeforeSync    Name = "tell-before-sync"
+	NodeGoesOn        Name = "node-goes-on"
+	AcceptRemovedNode Name = "accept-removed-node"
+	BumpTwice         Name = "bump-twice"
+
+	RepeatCommands       Name = "repeat-commands"
+	UnlimitedClientFrame Name = "unlimited-client-frame"
+	HalfStream           Name = "half-stream"
+)
+
+// All returns the table, in the order of the storeys.
+func All() []Mutant {
+	return []Mutant{
+		{TwoVotes, "gives two votes in a term", "raft", "raft TestTranscripts/f04_vote_reply_after_disk", 0},
+		{VoteShorterLog, "votes for a candidate whose log is shorter", "raft", "raft TestVotesNeedALogAsLong", 0},
+		{VoteBeforeDisk, "says its vote before it is on disk", "raft", "raft TestTranscripts/f04_vote_reply_after_disk", 0},
+		{RaiseTermForPreVote, "raises the term for a pre-vote", "raft", "raft TestLeaseOnVotes", 0},
+		{RemovedRaisesTerm, "lets a removed node raise the term", "raft", "raft TestTranscripts/d48_removed_node", 0},
+		{AckUncompared, "acknowledges what was not compared with the leader's log", "raft", "raft TestTranscripts/f07_verified_index", 0},
+		{AckBeforeDisk, "acknowledges entries before they are on disk", "raft", "raft TestTranscripts/d09_ack_after_sync", 0},
+		{TruncateAgreed, "truncates behind a late append that agrees", "raft", "raft TestLateAppendTakesNothingAway", 0},
+		{BelieveHeartbeat, "believes a heartbeat's commit index beyond what was compared", "raft", "raft TestTranscripts/f07_verified_index", 0},
+		{InstallInParts, "an installed snapshot's membership reaches the disk later than its log", "raft", "raft TestInstall", 0},
+		{CommitEarlierTerm, "commits an entry of an earlier term by counting", "raft", "raft TestTranscripts/t01_figure_3_7", 0},
+		{CountLearner, "counts a learner in the quorum", "raft", "raft TestLearnersDoNotCount", 0},
+		{IncomingAlone, "decides by the incoming half of a joint configuration", "raft", "raft TestJointCommitNeedsBothHalves", 0},
+		{ProposalNotSent, "does not send what is proposed", "raft", "raft TestTranscripts/f18_commit_without_a_tick", 0},
+		{LeadWithoutMajority, "leads on without a majority", "raft", "raft TestCheckQuorum", 0},
+		{CampaignBehindChange, "campaigns with a committed change not applied", "raft", "raft TestTranscripts/d64_change_not_applied", 0},
+		{TwoChanges, "proposes a change while another is under way", "raft", "raft TestOneChangeAtATime", 0},
+		{PromoteFarBehind, "promotes a learner 10,000 entries behind", "raft", "raft TestPromotable", 0},
+		{ReadWithoutQuorum, "confirms a read without a quorum", "raft", "raft TestTranscripts/d31_late_confirmation", 0},
+		{ReadBeforeOwnCommit, "begins reads before its first commit", "raft", "raft TestTranscripts/d30_read_before_own_commit", 0},
+		{ReuseReadRound, "a read joins a round that began before it", "raft", "raft TestTranscripts/d31_late_confirmation", 0},
+		{ReuseReadNumber, "numbers reads alike in each life of a node", "raft", "raft TestReadNumbersOfTwoLivesDiffer", 0},
+		{ApplyTwice, "applies its last entry again after a restart", "raft", "raft TestRestore", 0},
+
+		{UnlimitedLength, "believes a declared count of elements", "raft/wire", "raft/wire TestBombs", 0},
+
+		{SkipFsync, "skips fsync of the log", "raft/logstore", "raft/logstore TestSyncs", 0},
+		{SkipDirFsync, "skips fsync of the log's directory", "raft/logstore", "raft/logstore TestPowerCut", 0},
+		{ForgetReadCRC, "reads a log record without comparing its CRC", "raft/logstore", "raft/logstore TestFlipWhileOpen", 0},
+		{ForgetReplayCRC, "replays a log record without comparing its CRC", "raft/logstore", "raft/logstore TestQuarantineStays", 0},
+		{ForgetStateCRC, "takes a group's saved state without comparing its CRC", "raft/logstore", "raft/logstore TestEveryBitOfAStateCounts", 0},
+		{StoreGoesOn, "takes commits after one whose outcome is unknown", "raft/logstore", "raft/logstore TestFenceAfterFailedCommit", 0},
+
+		{AppliedApart, "applied index in a transaction of its own", "catalog", "catalog TestKillAtEveryWrite", 0},
+		{ApplyAgain, "applies commands again that were applied before a restart", "catalog", "catalog TestReplayIsIdempotent", 0},
+		{CatalogSkipsFsync, "skips fsync of the catalog", "catalog", "catalog TestSyncs", 0},
+		{CatalogGoesOn, "takes changes after one whose outcome is unknown", "catalog", "catalog TestFencedAfterFailedCommit", 0},
+		{CountTermTwice, "a term raises the epoch twice", "catalog", "catalog TestEpochCountsTerms", 0},
+		{RegisterRemoved, "a removed node may register again", "catalog", "catalog TestRemovedStaysRemoved", 0},
+
+		{AcceptStaleEpoch, "admits frames of a stale epoch", "epoch", "epoch TestAdmitBoundary", 0},
+		{AcceptStaleAuthority, "lets a node act that has not applied the epoch", "epoch", "epoch TestAuthorityNeedsTheAppliedEpoch", 0},
+		{AcceptForeignCluster, "talks to nodes of another cluster", "quictransport", "quictransport TestTwoClustersInOneProcess", 0},
+		{AcceptRemovedPeer, "talks to nodes that were removed", "quictransport", "quictransport TestRemovedPeer", 0},
+		{StampWhenQueued, "stamps a frame when it is queued, not when it is written", "quictransport", "quictransport TestStampIsPutOnWhenWritten", 0},
+		{UnlimitedFrame, "believes a declared frame length", "quictransport", "quictransport TestHostilePeer", 0},
+
+		{TellBeforeSync, "tells cores that a batch is durable before it is written", "raft/multiraft", "raft/multiraft TestCloseWithHungDisk", 0},
+		{NodeGoesOn, "serves after a commit that failed", "raft/multiraft", "raft/multiraft TestFailedCommitFencesTheNode", 0},
+		{AcceptRemovedNode, "hears a removed node that asks for votes", "raft/multiraft", "raft/multiraft TestRemovedNodeIsTold", 0},
+		{BumpTwice, "proposes the epoch bump twice in a term", "raft/multiraft", "raft/multiraft TestMachinesUnderLoadAndLeaderChanges", 0},
+
+		{RepeatCommands, "a session's repeated command happens again", "kv", "kv TestRepeatedSequenceAppliesOnce", 0},
+		{UnlimitedClientFrame, "believes a client's declared frame length", "client/protocol", "client/protocol TestDeclaredLengthsAreNotBelieved", 0},
+		{HalfStream, "leaves a client's one-way streams open and unread", "server", "server TestHostileClientsAreCutOff", 0},
+	}
+}

@@ -202,6 +202,9 @@ func TestLearnersDoNotCount(t *testing.T) {
 	b := openBench(t, Config{Membership: wire.Membership{Voters: []wire.NodeID{1, 2, 3}, Learners: []wire.NodeID{4, 5}}}, newMemoryLog()).lead()
 	b.ack(4, 1).ack(5, 1).wantCommit(0)
 	b.ack(2, 1).wantCommit(1)
+	i := b.propose("x")
+	b.take().ack(4, i).ack(5, i).sync().wantCommit(1) // our own disk asks who holds it, and must not count them either
+	b.ack(3, i).wantCommit(i)
 }
 
 // D64 and the safety of changes that take effect when applied: who knows of a committed change that has not

@@ -65,6 +65,18 @@ func TestConflictTruncates(t *testing.T) {
 	}
 }
 
+// An append that was overtaken by a longer one says nothing of what follows it: only a conflict takes entries away, and
+// these may be acknowledged already (thesis section 3.5).
+func TestLateAppendTakesNothingAway(t *testing.T) {
+	b := newBench(t, 1, 2, 3).follow(2, 1)
+	b.append(2, 0, 0, 0, entry(1, 1), entry(2, 1), entry(3, 1)).sync()
+	writes := len(b.updates)
+	b.append(2, 0, 0, 0, entry(1, 1), entry(2, 1)).sync()
+	if s := b.core.Status(); s.Last != 3 || s.Durable != 3 || len(b.updates) != writes {
+		t.Fatalf("%d writes for nothing, %+v", len(b.updates)-writes, s)
+	}
+}
+
 // Hostile leader: it takes back what it sent in the same term, while that is on its way to the disk. What was
 // about to be said of it is not said.
 func TestAcknowledgementOfWhatIsGoneIsDropped(t *testing.T) {

@@ -123,14 +123,20 @@ func uncertain(op string, key []byte, err error) *Error {
 	return &Error{Op: op, Key: string(key), Err: err, Problem: p}
 }
 
-// refused makes the error of an outcome that is no success.
-func refused(op string, key []byte, o protocol.Outcome, present protocol.Revision) *Error {
+// refused makes the error of an outcome that is no success, of a request that demanded require.
+func refused(op string, key []byte, o protocol.Outcome, present protocol.Revision, require protocol.Precondition) *Error {
 	e := &Error{Op: op, Key: string(key), Revision: present, Problem: protocol.Problem{Class: protocol.ClassPrecondition}}
 	switch o {
 	case protocol.OutcomeConflict:
 		e.Code, e.Message = codeConflict, fmt.Sprintf("the key's revision is %d", present)
 		if present == 0 {
 			e.Message = "the key does not exist"
+		}
+		switch expected, ok := require.Revision(); {
+		case ok && expected == 0:
+			e.Message += ", it was expected not to exist"
+		case ok:
+			e.Message += fmt.Sprintf(", revision %d was expected", expected)
 		}
 		e.Hint = "read the key and decide anew"
 	case protocol.OutcomeNotFound:

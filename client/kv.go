@@ -70,7 +70,7 @@ func (c *Client) get(ctx context.Context, key []byte, consistency protocol.Consi
 	case w.reply.Kind != protocol.ReplyValue:
 		return Item{}, certain("get", key, errUnexpected)
 	case w.reply.Outcome != protocol.OutcomeOK:
-		return Item{}, refused("get", key, w.reply.Outcome, 0)
+		return Item{}, refused("get", key, w.reply.Outcome, 0, 0)
 	}
 	return Item{Key: key, Value: w.reply.Value, Revision: w.reply.Revision, Group: w.reply.Group}, nil
 }
@@ -116,7 +116,7 @@ func (c *Client) write(ctx context.Context, op string, q protocol.Request) (Resu
 		case end == writeElsewhere:
 			continue
 		case w.reply.Outcome != protocol.OutcomeOK:
-			return Result{}, refused(op, q.Key, w.reply.Outcome, w.reply.Revision)
+			return Result{}, refused(op, q.Key, w.reply.Outcome, w.reply.Revision, q.Require)
 		}
 		return Result{Revision: w.reply.Revision, Group: w.reply.Group, Epoch: w.reply.Epoch}, nil
 	}

@@ -51,6 +51,9 @@ func devCommand(sh *shell) *cli.Command {
 			if err := s.err(); err != nil {
 				return err
 			}
+			if err := d.remember(s); err != nil {
+				return err
+			}
 			return d.run(ctx)
 		}),
 	}
@@ -62,6 +65,7 @@ type devCluster struct {
 	size, groups int
 	base         int
 	dir, tlsDir  string
+	kept         bool // the data in dir is of an earlier run
 	drain        time.Duration
 	log          *slog.Logger
 	nodes        []*node
@@ -80,6 +84,9 @@ func (d *devCluster) run(ctx context.Context) (err error) {
 	if d.tlsDir == "" {
 		d.tlsDir = filepath.Join(d.dir, "tls")
 	}
+	if d.tlsDir, err = filepath.Abs(d.tlsDir); err != nil { // clients may run elsewhere
+		return err
+	}
 	defer func() { err = errors.Join(err, d.stop(signals)) }()
 	if err := d.start(ctx); err != nil {
 		return err
@@ -91,12 +98,12 @@ func (d *devCluster) run(ctx context.Context) (err error) {
 	for _, n := range d.nodes {
 		file.HTTP = append(file.HTTP, n.http.addr())
 	}
-	remove, err := file.write()
+	remove, holder, err := file.write()
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, remove()) }()
-	d.welcome()
+	d.welcome(holder)
 	return d.live(signals)
 }
 
@@ -164,10 +171,11 @@ func (d *devCluster) startNode(ctx context.Context, ca *pki.Authority, i int) (*
 // explain adds dev's own next step to why node i did not start.
 func (d *devCluster) explain(i int, err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return &exitError{
-			exitUnavailable, "port_busy", fmt.Errorf("node %d: %w", i, err),
-			"another dev or serve runs there: stop it, or start this one with --base-port " + strconv.Itoa(d.base+1000),
+		hint := "another dev or serve runs there: stop it, or start this one with --base-port " + strconv.Itoa(d.base+1000)
+		if d.kept {
+			hint = "another dev or serve runs there: stop it; the data belongs to these ports"
 		}
+		return &exitError{exitUnavailable, "port_busy", fmt.Errorf("node %d: %w", i, err), hint}
 	}
 	return fmt.Errorf("node %d: %w", i, err)
 }

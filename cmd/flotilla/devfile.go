@@ -35,7 +35,7 @@ func readDevFile() (devFile, bool, error) {
 	if err != nil {
 		return d, false, usagef("remove it, or give --endpoints and --tls-dir")("%s: %w", devFileName, err)
 	}
-	if d.PID > 0 && errors.Is(syscall.Kill(d.PID, 0), syscall.ESRCH) {
+	if !d.running() {
 		return d, false, &exitError{
 			exitUnavailable, "dev_gone", fmt.Errorf("the flotilla dev that %s names (process %d) is gone", devFileName, d.PID),
 			"start it again: flotilla dev; for another cluster give --endpoints and --tls-dir",
@@ -44,25 +44,31 @@ func readDevFile() (devFile, bool, error) {
 	return d, true, nil
 }
 
-// write puts d in place, whole; the last dev started in a directory is the one found.
-func (d devFile) write() (remove func() error, err error) {
-	d.PID = os.Getpid()
-	if d.TLSDir, err = filepath.Abs(d.TLSDir); err != nil {
-		return nil, err
+// running reports whether the process that wrote d is there.
+func (d devFile) running() bool {
+	return d.PID <= 0 || !errors.Is(syscall.Kill(d.PID, 0), syscall.ESRCH)
+}
+
+// write puts d in place, whole, unless another dev runs in this directory: that one stays the one found, and holder is
+// its process.
+func (d devFile) write() (remove func() error, holder int, err error) {
+	if other, found, err := readDevFile(); err == nil && found && other.PID > 0 {
+		return func() error { return nil }, other.PID, nil
 	}
+	d.PID = os.Getpid()
 	raw, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	tmp := fmt.Sprintf("%s.%d", devFileName, d.PID)
 	if err := os.WriteFile(tmp, append(raw, '\n'), 0o600); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if err := os.Rename(tmp, devFileName); err != nil {
-		return nil, errors.Join(err, os.Remove(tmp))
+		return nil, 0, errors.Join(err, os.Remove(tmp))
 	}
 	path, err := filepath.Abs(devFileName)
-	return func() error { return d.removeFrom(path) }, err
+	return func() error { return d.removeFrom(path) }, 0, err
 }
 
 // removeFrom removes the file unless another dev has replaced it.

@@ -20,25 +20,31 @@ func callName(arg0 string) string {
 	return arg0
 }
 
-// welcome prints what to try next.
-func (d *devCluster) welcome() {
-	call := callName(os.Args[0])
+// welcome prints what to try next. Where another dev, process holder, is the one that commands find in this directory,
+// they are told where this one is.
+func (d *devCluster) welcome(holder int) {
+	call, http := callName(os.Args[0]), d.nodes[0].http.addr()
+	flags := " --endpoints " + strings.Join(d.endpoints(), ",") + " --tls-dir " + d.tlsDir
+	where, suffix := "in another terminal, in this directory (elsewhere add"+flags+"):", ""
+	if holder != 0 {
+		where, suffix = fmt.Sprintf("another dev (process %d) is found in this directory; for this one:", holder), flags
+	}
 	fmt.Fprintf(d.sh.out, `
 %[1]s  %[2]d nodes, %[3]d data groups, data in %[4]s
 
-  in another terminal, in this directory:
+  %[5]s
 
-    %[5]s kv put greeting hello
-    %[5]s kv get greeting
-    %[5]s kv scan greet
-    %[5]s status
-    %[5]s bench mixed --duration 5s
+    %[6]s kv put greeting hello%[7]s
+    %[6]s kv get greeting%[7]s
+    %[6]s kv scan greet%[7]s
+    %[6]s status%[7]s
+    %[6]s bench mixed --duration 5s%[7]s
 
-  in the browser:   http://%[6]s/
-  over HTTP:        curl -X PUT --data-binary hello http://%[6]s/v1/kv/greeting
+  in the browser:   http://%[8]s/
+  over HTTP:        curl -X PUT --data-binary hello http://%[8]s/v1/kv/greeting
   stop with Ctrl-C
 
-`, d.bold("flotilla dev"), d.size, d.groups, d.dir, call, d.nodes[0].http.addr())
+`, d.bold("flotilla dev"), d.size, d.groups, d.dir, where, call, suffix, http)
 }
 
 func (d *devCluster) bold(s string) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -21,11 +22,13 @@ func TestScripts(t *testing.T) {
 			base, err := freeBase()
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("BASE", strconv.Itoa(base))
+			other, errOther := freeBase()
+			e.Setenv("BASE2", strconv.Itoa(other))
 			for i := range 3 { // UDP1.. and HTTP1.. for scripts that start nodes one by one
 				e.Setenv(fmt.Sprintf("UDP%d", i+1), loopback(base+i))
 				e.Setenv(fmt.Sprintf("HTTP%d", i+1), loopback(base+devHTTPOffset+i))
 			}
-			return err
+			return errors.Join(err, errOther)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exit":   cmdExit,

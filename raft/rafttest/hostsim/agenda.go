@@ -3,10 +3,18 @@ package hostsim
 import "time"
 
 // agenda is what is still to happen, ordered by time and then by the order of being written down, so that
-// two things due at once always happen in the same order.
+// two things due at once always happen in the same order. The heap holds no pointers: it is what a run does most.
 type agenda struct {
-	heap   []task
+	heap   []due
+	slab   []task
+	free   []int
 	serial uint64
+}
+
+type due struct {
+	at     time.Duration
+	serial uint64
+	slot   int
 }
 
 // taskKind says what a task does.
@@ -43,7 +51,6 @@ const anyLife = -1
 // task is one thing to do.
 type task struct {
 	at     time.Duration
-	serial uint64
 	kind   taskKind
 	value  uint32
 	host   *host // whose life it belongs to, nil for nobody's
@@ -55,25 +62,30 @@ type task struct {
 	do     func()
 }
 
-func (a *agenda) before(i, j int) bool {
-	x, y := &a.heap[i], &a.heap[j]
-	return x.at < y.at || x.at == y.at && x.serial < y.serial
-}
+func (d *due) before(o *due) bool { return d.at < o.at || d.at == o.at && d.serial < o.serial }
 
-// add writes t down.
+// add writes t down for its time.
 func (a *agenda) add(t *task) {
+	slot := len(a.slab)
+	if n := len(a.free); n > 0 {
+		slot, a.free = a.free[n-1], a.free[:n-1]
+		a.slab[slot] = *t
+	} else {
+		a.slab = append(a.slab, *t)
+	}
 	a.serial++
-	a.heap = append(a.heap, *t)
+	d := due{t.at, a.serial, slot}
+	a.heap = append(a.heap, d)
 	i := len(a.heap) - 1
-	a.heap[i].serial = a.serial
 	for i > 0 {
 		parent := (i - 1) / 2
-		if !a.before(i, parent) {
+		if !d.before(&a.heap[parent]) {
 			break
 		}
-		a.heap[i], a.heap[parent] = a.heap[parent], a.heap[i]
+		a.heap[i] = a.heap[parent]
 		i = parent
 	}
+	a.heap[i] = d
 }
 
 // next takes the earliest task off into t; false when there is none.
@@ -81,24 +93,29 @@ func (a *agenda) next(t *task) bool {
 	if len(a.heap) == 0 {
 		return false
 	}
-	*t = a.heap[0]
-	last := len(a.heap) - 1
-	a.heap[0] = a.heap[last]
-	a.heap[last] = task{}
+	slot, last := a.heap[0].slot, len(a.heap)-1
+	d := a.heap[last]
 	a.heap = a.heap[:last]
-	for i := 0; ; {
+	i := 0
+	for {
 		child := 2*i + 1
 		if child >= last {
 			break
 		}
-		if child+1 < last && a.before(child+1, child) {
+		if child+1 < last && a.heap[child+1].before(&a.heap[child]) {
 			child++
 		}
-		if !a.before(child, i) {
+		if !a.heap[child].before(&d) {
 			break
 		}
-		a.heap[i], a.heap[child] = a.heap[child], a.heap[i]
+		a.heap[i] = a.heap[child]
 		i = child
 	}
+	if last > 0 {
+		a.heap[i] = d
+	}
+	*t = a.slab[slot]
+	a.slab[slot] = task{}
+	a.free = append(a.free, slot)
 	return true
 }

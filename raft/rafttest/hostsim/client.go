@@ -32,10 +32,23 @@ type client struct {
 	id      int
 	group   wire.GroupID
 	home    wire.NodeID
-	session kv.SessionID
-	last    kv.Sequence
+	session *session
 	op      *operation // under way, nil for none
 	final   bool       // the operation after the healing has succeeded
+}
+
+// session is what one client, or two, number their writes by. Two write at the same time under it.
+type session struct {
+	id   kv.SessionID // NoSession before it is opened
+	last kv.Sequence
+	open []kv.Sequence // under way, rising
+}
+
+// next numbers one more write.
+func (s *session) next() kv.Sequence {
+	s.last++
+	s.open = append(s.open, s.last)
+	return s.last
 }
 
 // opKind says what an operation does.
@@ -59,6 +72,7 @@ type operation struct {
 	id      int
 	kind    opKind
 	key     []byte
+	session *session
 	seq     kv.Sequence
 	require kv.Precondition
 	command []byte     // of opAdmin
@@ -99,6 +113,9 @@ func (s *Sim) openClients() {
 			c.group = wire.GroupID((id-1)%s.plan.Groups + 1)
 		}
 		s.move(c)
+		if c.session = (&session{}); id > s.plan.Groups && chance(s.rng, 400) {
+			c.session = s.clients[id-s.plan.Groups].session
+		}
 		s.clients = append(s.clients, c)
 		s.rest(c)
 	}
@@ -150,12 +167,12 @@ func (s *Sim) think(c *client) {
 		return
 	}
 	s.operations++
-	op := &operation{id: s.operations, final: s.heal.begun}
+	op := &operation{id: s.operations, session: c.session, final: s.heal.begun}
 	c.op = op
 	switch n := s.rng.IntN(100); {
 	case c.group == wire.MetadataGroup:
 		op.kind, op.command = opAdmin, s.administer()
-	case c.session == kv.NoSession:
+	case c.session.id == kv.NoSession:
 		op.kind = opOpen
 	case n < 50 || op.final:
 		op.kind = opPut
@@ -171,8 +188,7 @@ func (s *Sim) think(c *client) {
 		op.floor = s.checks.registers[c.group].Asked(op.key)
 	}
 	if op.kind == opPut || op.kind == opDelete {
-		c.last++
-		op.seq = c.last
+		op.seq = op.session.next()
 		if op.kind == opPut && !op.final && chance(s.rng, 150) {
 			op.require = kv.AtRevision(op.floor)
 		}
@@ -206,7 +222,7 @@ func (s *Sim) send(c *client) {
 	case opOpen:
 		t.command = kv.AppendCommand(nil, &kv.Command{Op: kv.OpOpen})
 	case opPut, opDelete:
-		cmd := kv.Command{Op: kv.OpPut, Session: c.session, Sequence: op.seq, Acked: op.seq, Require: op.require, Key: op.key}
+		cmd := kv.Command{Op: kv.OpPut, Session: op.session.id, Sequence: op.seq, Acked: op.session.open[0], Require: op.require, Key: op.key}
 		if op.kind == opDelete {
 			cmd.Op = kv.OpDelete
 		} else {
@@ -346,12 +362,23 @@ func (s *Sim) answer(t *try) {
 	if op.tries >= maxTries {
 		s.stats.Unanswered++
 		s.note("client %d gives up on operation %d", c.id, op.id)
-		c.op, c.session, c.last = nil, kv.NoSession, 0
-		s.rest(c)
+		s.abandon(c)
 		return
 	}
 	s.move(c)
 	s.after(between(s.rng, 10*time.Millisecond, 800*time.Millisecond), &task{kind: taskThink, client: c, value: thinkAgain})
+}
+
+// abandon leaves an operation's outcome unknown for good. Its session ends with it: nobody knows how far it is.
+func (s *Sim) abandon(c *client) {
+	fresh, old := &session{}, c.op.session
+	for _, o := range s.clients {
+		if o.session == old {
+			o.session = fresh
+		}
+	}
+	c.op = nil
+	s.rest(c)
 }
 
 // succeed holds an answer against what is known.
@@ -372,9 +399,12 @@ func (s *Sim) succeed(t *try) {
 	}
 	registers := &s.checks.registers[c.group]
 	s.stats.Acknowledged++
+	op.session.open = slices.DeleteFunc(op.session.open, func(q kv.Sequence) bool { return q == op.seq })
 	switch {
 	case op.kind == opOpen:
-		c.session = r.Session
+		if op.session.id == kv.NoSession { // else the other one was quicker
+			op.session.id = r.Session
+		}
 	case r.Status == kv.StatusOK:
 		s.broken("registers", registers.Wrote(op.key, op.floor, r.Revision))
 		c.final = op.final

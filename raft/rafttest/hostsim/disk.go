@@ -15,7 +15,7 @@ var errIO = errors.New("input/output error")
 type disk struct {
 	*logstoretest.Memory
 	h *host
-	// full refuses commits with entries, and all others when it is tight.
+	// full refuses commits with entries, and when it is tight all others and the catalog's.
 	full, tight bool
 	// failing says that a commit of this life is to fail.
 	failing bool

@@ -123,7 +123,10 @@ type metadata struct{ h *host }
 func (m *metadata) Apply(batch []multiraft.Command) ([][]byte, error) {
 	h, s := m.h, m.h.s
 	s.watch(h, wire.MetadataGroup, batch[0].Index)
-	if h.catalogFate == fateLost {
+	switch {
+	case h.disk.full && h.disk.tight: // one file system for both
+		return nil, wire.ErrNoSpace
+	case h.catalogFate == fateLost:
 		return nil, errMachine
 	}
 	cmds := make([]catalog.Command, len(batch))

@@ -2,6 +2,7 @@ package logstore_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -417,5 +418,35 @@ func TestLostEnd(t *testing.T) {
 			t.Errorf("%s: group 1 is served up to %d: %v", what, st.Last, st.Err)
 		}
 		s.Close()
+	}
+}
+
+// TestDamagedKeyHidesNoGroup: a rotten key makes its blob unreadable and no other: a group that was created after it is
+// there, quarantined, and not taken for one that never was, which would be made anew and vote again (F2, D12).
+func TestDamagedKeyHidesNoGroup(t *testing.T) {
+	dir := t.TempDir()
+	s := opened(t, logstore.Options{Dir: dir})
+	do(t, s, made(1))
+	do(t, s, grow(1, 1, 100))
+	do(t, s, made(2))
+	do(t, s, grow(2, 1, 100))
+	s.Close()
+	name := generations(t, dir)[0]
+	root, _ := logstore.JournalRoot(t, name)
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := root + 16 + 16 // after the page's header and the first element: flags, where the key is, its length, the value's
+	b[second+int64(binary.NativeEndian.Uint32(b[second+4:]))] = 0x7f
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = opened(t, logstore.Options{Dir: dir})
+	defer s.Close()
+	for _, g := range []wire.GroupID{1, 2} {
+		if st, ok := s.State(g); !ok || st.Err == nil {
+			t.Errorf("group %d: known: %v, %v", g, ok, st.Err)
+		}
 	}
 }

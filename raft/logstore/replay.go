@@ -85,16 +85,17 @@ func (r *replay) content(gen *generation, p *sealed) error {
 	if err = r.absorb(err); err != nil {
 		return err
 	}
+	want := m.base + p.LastTx() - m.tx + 1
 	if ok {
 		w := boltfile.Walker{Own: blobKey, Bad: r.lost, Use: func(k, v []byte, at boltfile.Place) error {
 			p.note(k, at)
-			return r.blob(gen, k, v)
+			return r.blob(gen, want, k, v)
 		}}
 		if err := w.Walk(root); err != nil {
 			return err
 		}
 	}
-	if want := m.base + p.LastTx() - m.tx + 1; r.next != want {
+	if r.next != want {
 		r.suspectAll(p.damage(journalKey(r.next), fmt.Sprintf("journal should go up to %d", want-1)))
 		r.next = want
 	}
@@ -262,8 +263,9 @@ func (g *group) cutForeign(next *group, counts spanCounts) {
 	}
 }
 
-// blob replays one key of the journal.
-func (r *replay) blob(gen *generation, key, value []byte) error {
+// blob replays one key of the journal, whose keys end before end. One outside that range was never written: only its
+// blob is lost, and those after it are read, as they may be the only ones that know of a group.
+func (r *replay) blob(gen *generation, end uint64, key, value []byte) error {
 	var seq uint64
 	if len(key) == 8 {
 		seq = binary.BigEndian.Uint64(key)
@@ -273,7 +275,7 @@ func (r *replay) blob(gen *generation, key, value []byte) error {
 			File: gen.path, Key: journalKey(r.next),
 			Detail: fmt.Sprintf("blob is missing, %d follows", seq),
 		})
-		if seq < r.next {
+		if seq < r.next || seq >= end {
 			return nil
 		}
 	}

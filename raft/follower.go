@@ -175,6 +175,11 @@ func (c *Core) giveVote(m wire.Message) error {
 		c.rest(Follower, wire.NoNode)
 	}
 	c.elapsed = 0
+	if mutant.Is(mutant.VoteBeforeDisk) {
+		reply.Term = c.term
+		c.post(reply, 0)
+		return nil
+	}
 	c.send(reply)
 	return nil
 }

@@ -32,7 +32,7 @@ type heldMessage struct {
 
 // needHard returns the token that makes the present term and vote durable; it may be durable already.
 func (p *persistence) needHard() Token {
-	if p.dirty && !mutant.Is(mutant.VoteBeforeDisk) {
+	if p.dirty {
 		return p.issued + 1
 	}
 	return p.hard

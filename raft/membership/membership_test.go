@@ -197,7 +197,7 @@ func TestJointEndsWhereTheSetSays(t *testing.T) {
 func TestValidateAgreesWithWire(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
 	list := func() (out ids) {
-		for n := wire.NodeID(0); n < 5; n++ {
+		for n := range wire.NodeID(5) {
 			if r.IntN(3) == 0 {
 				out = append(out, n)
 			}

@@ -121,17 +121,19 @@ func (a arguments) is(key string, v uint64) bool {
 	return !ok || slices.Contains(vals, strconv.FormatUint(v, 10))
 }
 
-// changes returns the set of changes in words: kind, node, kind, node.
-func (a arguments) changes(words []string) (wire.ChangeSet, error) {
+// changes returns the set of changes in words: kind, node, kind, node; "if" and an index name its base.
+func changes(words []string) (wire.ChangeSet, error) {
 	var set wire.ChangeSet
-	_, set.SetBase = a.values("base")
-	set.Base = wire.Index(a.number("base", 0))
 	for i := 0; i+1 < len(words); i += 2 {
-		kind := rafttest.ChangeNamed(words[i])
-		if kind == 0 {
+		kind, number := rafttest.ChangeNamed(words[i]), parseNumber(words[i+1])
+		switch {
+		case words[i] == "if":
+			set.SetBase, set.Base = true, wire.Index(number)
+		case kind == 0:
 			return set, fmt.Errorf("unknown change %q", words[i])
+		default:
+			set.Changes = append(set.Changes, wire.Change{Kind: kind, Node: wire.NodeID(number)})
 		}
-		set.Changes = append(set.Changes, wire.Change{Kind: kind, Node: wire.NodeID(parseNumber(words[i+1]))})
 	}
 	return set, nil
 }
@@ -149,12 +151,12 @@ func (a arguments) message() wire.Message {
 	}
 	entries, _ := a.values("entries")
 	for _, text := range entries {
-		// index@term:data, or index@term:+kind/node/kind/node for a change
+		// index@term:data, or index@term:+kind/node/kind/node for a change (see changes)
 		place, data, _ := strings.Cut(text, ":")
 		index, term, _ := strings.Cut(place, "@")
 		e := wire.Entry{Index: wire.Index(parseNumber(index)), Term: wire.Term(parseNumber(term)), Kind: wire.EntryEmpty}
 		if words, ok := strings.CutPrefix(data, "+"); ok {
-			set, err := arguments(nil).changes(strings.Split(words, "/"))
+			set, err := changes(strings.Split(words, "/"))
 			if err != nil {
 				panic(err)
 			}

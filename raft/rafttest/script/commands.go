@@ -31,7 +31,7 @@ type command struct {
 //	                      stays in the network
 //	propose N DATA        or: propose N size=BYTES [count=COUNT]
 //	change N KIND M       KIND is add-learner, promote, remove or demote; several in one set: "change N promote 4 remove 2";
-//	                      base=INDEX names the membership that it is meant for
+//	                      "if INDEX" besides names the membership that it is meant for
 //	read N CONTEXT
 //	transfer N M
 //	unreachable N M       a send of N to M failed
@@ -250,7 +250,7 @@ func (s *Script) cmdPropose(a arguments) error {
 }
 
 func (s *Script) cmdChange(a arguments) error {
-	set, err := a.changes(a.words()[1:])
+	set, err := changes(a.words()[1:])
 	if err != nil {
 		return err
 	}

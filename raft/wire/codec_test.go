@@ -133,6 +133,24 @@ func randomMembership(r *rand.Rand) Membership {
 	return m
 }
 
+// Equal sees every list.
+func TestMembershipsAreEqual(t *testing.T) {
+	other := jointMembership
+	if !jointMembership.Equal(&other) {
+		t.Error("a copy is another one")
+	}
+	for name, change := range map[string]func(*Membership){
+		"index": func(m *Membership) { m.Index++ }, "voters": func(m *Membership) { m.Voters = m.Voters[1:] },
+		"learners": func(m *Membership) { m.Learners = nil }, "outgoing": func(m *Membership) { m.Outgoing = nil },
+		"demoted": func(m *Membership) { m.Demoted = nil },
+	} {
+		m := jointMembership
+		if change(&m); m.Equal(&jointMembership) {
+			t.Errorf("other %s are the same", name)
+		}
+	}
+}
+
 // Memberships and sets of changes as the library writes and reads them.
 func TestMembershipAgainstLibrary(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 9))

@@ -31,14 +31,8 @@ plant "acknowledges what was not compared" follower.go 'c.acknowledge(m.From, ve
 plant "acknowledges before the disk" follower.go 'need := max(c.persist.needHard(), c.log.vouches(i, c.persist.issued+1))' 'need := c.persist.needHard()'
 plant "says its vote before the disk" persistence.go 'if p.dirty {' 'if false {'
 plant "commits an earlier term by count" leader.go ' && i >= c.lead.start {' ' {'
-plant "counts a learner" leader.go 'for _, n := range c.membership.Voters {
-		switch f := c.lead.follower(n); {
-		case n == c.self:
-			held = append(held, c.log.durable)' 'for _, n := range append(c.membership.Learners[:len(c.membership.Learners):len(c.membership.Learners)], c.membership.Voters[min(len(c.membership.Voters)-1,len(c.membership.Learners)):]...) {
-		switch f := c.lead.follower(n); {
-		case n == c.self:
-			held = append(held, c.log.durable)'
-plant "confirms a read without a quorum" read.go 'confirmed := quorum.Reached(rounds)' 'confirmed := max(c.reads.round, quorum.Reached(rounds))'
+plant "counts a learner" leader.go '{c.membership.Voters, c.membership.Outgoing}' '{append(c.membership.Learners[:len(c.membership.Learners):len(c.membership.Learners)], c.membership.Voters[min(len(c.membership.Voters)-1,len(c.membership.Learners)):]...), c.membership.Outgoing}'
+plant "confirms a read without a quorum" read.go 'confirmed := c.agreed(' 'confirmed := c.reads.round + 0*c.agreed('
 plant "begins reads before its first commit" read.go ' && c.commit >= c.lead.start' ''
 plant "raises the term for a pre-vote" follower.go '		c.learnCommit(&m)
 	}' '		c.become(m.Term, wire.NoNode)
@@ -60,4 +54,19 @@ plant "acknowledges a snapshot before the disk" log.go 'l.durable, l.given = 0, 
 plant "vouches for a snapshot by an older write" log.go 'l.batches[k].last = 0' 'l.batches[k].last = max(l.batches[k].last, i)'
 plant "installs a snapshot without its membership" install.go 'if s.Membership.Index > c.membership.Index {' 'if false {'
 plant "asks for a snapshot that is not needed" snapshot.go 'if i+1 >= c.log.first() {' 'if i >= c.log.last() {'
+# Joint configurations.
+plant "decides by the incoming half" quorum/reached.go 'return min(Reached(incoming), Reached(outgoing))' 'return Reached(incoming)'
+plant "decides by the outgoing half" quorum/reached.go 'return min(Reached(incoming), Reached(outgoing))' 'return Reached(outgoing)'
+plant "is elected by the incoming half" quorum/tally.go 'if len(outgoing) == 0 || v == Lost {' 'if true {'
+plant "is elected by the outgoing half" quorum/tally.go 'v := t.verdict(voters)' 'v := t.verdict(voters)
+	if len(outgoing) > 0 {
+		return t.verdict(outgoing)
+	}'
+plant "asks the incoming half only" candidate.go 'range c.membership.AllVoters() {' 'range c.membership.Voters {'
+plant "exchanges voters in a simple step" membership/membership.go 'Moved(m.Voters, next.Voters) > 1' 'Moved(m.Voters, next.Voters) > 2'
+plant "does not leave" change.go 'return c.role == Leader && c.membership.Joint()' 'return false && c.role == Leader && c.membership.Joint()'
+plant "leaves while leadership is handed over" change.go ' && c.lead.transfer.to == wire.NoNode && c.changeGuard() == ""' ' && c.changeGuard() == ""'
+plant "leaves before an entry of its term is committed" change.go 'case c.commit < c.lead.start:' 'case false:'
+plant "loses the demoted" membership/membership.go 'Learners: merge(m.Learners, m.Demoted)' 'Learners: m.Learners'
+plant "steps down too early" change.go 'case c.role == Leader && !c.membership.IsVoter(c.self):' 'case c.role == Leader && !(&wire.Membership{Voters: c.membership.Voters}).IsVoter(c.self):'
 exit $survived

@@ -117,7 +117,6 @@ func (s *Sim) openClients() {
 			c.session = s.clients[id-s.plan.Groups].session
 		}
 		s.clients = append(s.clients, c)
-		s.rest(c)
 	}
 }
 

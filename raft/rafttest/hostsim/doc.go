@@ -4,8 +4,9 @@
 //
 // One seed draws everything: the size of the cluster, which faults there are and how often (swarm testing), the load with
 // its busy and quiet times, and the schedule. The same seed on the same code gives the same run, event by event, in any
-// process: a run's Hash is over all of them. At the end faults stop, and the cluster must heal: one leader a group, the
-// same state everywhere, writes that succeed, everybody answered.
+// process: a run's Hash is over all of them. One to three times faults stop and the cluster must heal: one leader a group,
+// the same state everywhere, writes that succeed; at the end everybody must have been answered. A few runs are peaceful:
+// they must keep their first leaders.
 //
 // What the invariants are says package check; Sim only tells its checkers what happens. The first broken one ends a run.
 //

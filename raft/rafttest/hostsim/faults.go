@@ -38,7 +38,7 @@ func (s *Sim) disturbances() []time.Duration {
 // repeat writes the next of a recurring kind down, at a random distance with the given mean.
 func (s *Sim) repeat(kind disturbance, mean time.Duration) {
 	if mean > 0 && !s.heal.begun {
-		s.after(between(s.rng, 0, 2*mean), &task{kind: taskDisturb, value: uint32(kind)})
+		s.after(between(s.rng, 0, 2*mean), &task{kind: taskDisturb, value: uint32(kind), life: s.round})
 	}
 }
 
@@ -46,7 +46,7 @@ func (s *Sim) repeat(kind disturbance, mean time.Duration) {
 func (s *Sim) doFault(t *task) {
 	switch t.kind {
 	case taskDisturb:
-		if !s.heal.begun {
+		if !s.heal.begun && t.life == s.round {
 			s.disturb(disturbance(t.value))
 			s.repeat(disturbance(t.value), s.disturbances()[t.value])
 		}
@@ -164,7 +164,7 @@ func (s *Sim) cut() {
 		s.sever([]*host{one}, rest, true, true)
 		length = between(s.rng, 10*time.Millisecond, s.plan.Election/2)
 		for range s.rng.IntN(8) {
-			s.after(between(s.rng, 0, 8*s.plan.Election), &task{kind: taskDisturb, value: uint32(disturbCut)})
+			s.after(between(s.rng, 0, 8*s.plan.Election), &task{kind: taskDisturb, value: uint32(disturbCut), life: s.round})
 		}
 	}
 	s.after(length, &task{kind: taskMend})

@@ -21,7 +21,7 @@ const (
 	healTime     = time.Minute
 )
 
-// healing is the end of a run: no more faults, and the cluster must come to rest.
+// healing is the end of a round: no more faults, and the cluster must come to rest.
 type healing struct {
 	begun, done bool
 	limit       time.Duration
@@ -51,10 +51,29 @@ func (s *Sim) beginHealing() {
 	s.after(probeEvery, &task{kind: taskProbe})
 }
 
+// beginRound lets faults come, for a time.
+func (s *Sim) beginRound() {
+	s.round++
+	s.tell("round %d of faults", s.round)
+	s.heal = healing{}
+	for kind, every := range s.disturbances() {
+		s.repeat(disturbance(kind), every)
+	}
+	for _, c := range s.clients {
+		if c.final = false; c.op == nil {
+			s.rest(c)
+		}
+	}
+	s.after(s.plan.Length, &task{kind: taskHeal})
+}
+
 // probe looks whether the cluster has healed.
 func (s *Sim) probe() {
 	why := s.ailing()
 	switch {
+	case why == "" && s.round < s.plan.Rounds:
+		s.beginRound()
+		return
 	case why == "":
 		s.end()
 		return
@@ -161,7 +180,7 @@ func (s *Sim) differing() string {
 
 // end stops everybody, who then must have been answered.
 func (s *Sim) end() {
-	s.tell("healed")
+	s.tell("healed for good")
 	s.heal.done = true
 	for _, h := range s.hosts {
 		h.stepper.Kill()

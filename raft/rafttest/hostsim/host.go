@@ -355,6 +355,9 @@ func (s *Sim) leaderChanged(h *host, e *multiraft.LeaderChanged) {
 		return
 	}
 	s.stats.Elections++
+	if s.led[e.Group]++; s.plan.Peaceful && s.led[e.Group] > 1 {
+		s.broken("calm", fmt.Errorf("node %d takes over group %d in term %d with nothing wrong", h.id, e.Group, e.Term))
+	}
 	s.broken("machines", s.checks.machines.Elected(h.id, e.Group, e.Term, func(i wire.Index) wire.Term {
 		term, _ := h.disk.Term(e.Group, i)
 		return term

@@ -20,8 +20,11 @@ type Plan struct {
 	Workers          int
 	Heartbeat        time.Duration
 	Election         time.Duration
-	// Length is how long faults go on; the healing comes after it.
+	// Length is how long faults go on before the cluster has to heal; it has to so many times (Rounds).
 	Length time.Duration
+	Rounds int
+	// Peaceful runs have no faults and must keep their first leaders.
+	Peaceful bool
 
 	// Skew is by how many hundredths a node's clock may be fast or slow.
 	Skew int
@@ -82,7 +85,7 @@ func Draw(seed uint64) Plan {
 	r := rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15))
 	p := Plan{
 		Seed: seed, Nodes: pick(r, 3, 3, 3, 3, 3, 4, 5, 5, 5, 6, 7), Groups: pick(r, 1, 1, 2, 2, 3), Workers: pick(r, 1, 1, 2),
-		Heartbeat: 100 * time.Millisecond, Length: between(r, 4*time.Minute, 20*time.Minute),
+		Heartbeat: 100 * time.Millisecond, Length: between(r, 4*time.Minute, 20*time.Minute), Rounds: pick(r, 1, 1, 2, 3),
 		TurnMax:  between(r, 10*time.Microsecond, time.Millisecond),
 		DelayMin: between(r, 50*time.Microsecond, 2*time.Millisecond),
 		SyncMax:  between(r, 100*time.Microsecond, 20*time.Millisecond),
@@ -107,7 +110,10 @@ func Draw(seed uint64) Plan {
 		p.DelayMax = p.DelayMin + p.Election/time.Duration(8+r.IntN(20))
 	}
 	p.Ordered, p.HalfOpen = chance(r, 600), chance(r, 300)
-	p.drawFaults(r)
+	p.Length /= time.Duration(p.Rounds)
+	if p.Peaceful = chance(r, 40); !p.Peaceful {
+		p.drawFaults(r)
+	}
 	return p
 }
 
@@ -192,8 +198,8 @@ func fault(r *rand.Rand, lo, hi time.Duration) time.Duration {
 // String tells the plan in a few lines.
 func (p *Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d nodes, %d groups of %d, %d workers, heartbeat %v election %v, %v\n", p.Seed, p.Nodes, p.Groups, p.Replicas,
-		p.Workers, p.Heartbeat, p.Election, p.Length)
+	fmt.Fprintf(&b, "seed %d: %d nodes, %d groups of %d, %d workers, heartbeat %v election %v, %d times %v, peaceful %t\n", p.Seed, p.Nodes, p.Groups, p.Replicas,
+		p.Workers, p.Heartbeat, p.Election, p.Rounds, p.Length, p.Peaceful)
 	fmt.Fprintf(&b, "  clocks +-%d%%; turns %v, hiccup %d/%v; delay %v to %v, loss %d duplicates %d late %d/%v, ordered %t half-open %t, queue %v full %d, room %d\n",
 		p.Skew, p.TurnMax, p.Hiccup, p.HiccupMax, p.DelayMin, p.DelayMax, p.Loss, p.Duplicates, p.Late, p.LateMax, p.Ordered, p.HalfOpen, p.QueueMax, p.Full, p.GroupBytes)
 	fmt.Fprintf(&b, "  sync %v slow %d/%v; apply %v; %d clients, %d keys, busy %v quiet %v think %v idle %v\n",

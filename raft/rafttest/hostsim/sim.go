@@ -27,7 +27,10 @@ type Sim struct {
 	clients    []*client
 	operations int
 	busy       bool
+	round      int // of faults and healing
 	heal       healing
+	// led counts the elections of each group.
+	led []int
 	// memberships are the latest ones that took effect anywhere, by group.
 	memberships []wire.Membership
 }
@@ -103,6 +106,7 @@ func (s *Sim) guard(do func()) {
 // open makes the cluster and writes down what begins by itself.
 func (s *Sim) open() {
 	s.links = make([]*link, maxNodes*maxNodes)
+	s.led = make([]int, s.plan.Groups+1)
 	for g := range wire.GroupID(s.plan.Groups + 1) {
 		s.memberships = append(s.memberships, wire.Membership{Voters: s.plan.voters(g)})
 	}
@@ -119,10 +123,7 @@ func (s *Sim) open() {
 	}
 	s.openClients()
 	s.beginPhase()
-	for kind, every := range s.disturbances() {
-		s.repeat(disturbance(kind), every)
-	}
-	s.after(s.plan.Length, &task{kind: taskHeal})
+	s.beginRound()
 }
 
 // broken ends the run if err is not nil.

@@ -13,7 +13,7 @@ import (
 
 // TestSmoke runs the first seeds. cmd/sim runs more.
 func TestSmoke(t *testing.T) {
-	seeds := uint64(12)
+	seeds := uint64(10)
 	if testing.Short() {
 		seeds = 4
 	}
@@ -33,7 +33,7 @@ func TestSmoke(t *testing.T) {
 	}
 }
 
-const replayedSeeds = 2
+const replayedSeeds = 1
 
 func hashes() string {
 	var b strings.Builder

@@ -64,6 +64,9 @@ func (h *Host) Status() Status {
 	return s
 }
 
+// Replicas returns the groups that have a replica on this node, as Status has them.
+func (h *Host) Replicas() []GroupStatus { return h.engine.Status() }
+
 // Routing returns the shard table; it is immutable.
 func (h *Host) Routing() *catalog.Routing { return &h.catalog.View().Routing }
 

@@ -93,6 +93,6 @@ func (n node) Routes() *protocol.Routes {
 
 // Health implements Cluster.
 func (n node) Health() Health {
-	h := Health{Alive: n.host.Err()}
-	return h
+	replicas := n.host.Replicas()
+	return Health{Alive: n.host.Err(), Checks: []Check{leadersKnown(replicas), ledProgress(replicas)}}
 }

@@ -18,7 +18,7 @@ func (s *Server) livez(w http.ResponseWriter, _ *http.Request) {
 // readyz answers whether the node serves: past the latch (P13), not draining, every check well (N13).
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	health := s.host.Health()
-	checks := append([]Check{{"alive", health.Alive}, {"serving", s.serving()}}, health.Checks...)
+	checks := append([]Check{{Name: "alive", Err: health.Alive}, {Name: "serving", Err: s.serving()}}, health.Checks...)
 	code := http.StatusOK
 	var text strings.Builder
 	for _, c := range checks {
@@ -27,7 +27,11 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(&text, "[-] %s: %v\n", c.Name, c.Err)
 			continue
 		}
-		fmt.Fprintf(&text, "[+] %s ok\n", c.Name)
+		fmt.Fprintf(&text, "[+] %s ok", c.Name)
+		if c.Note != "" {
+			fmt.Fprintf(&text, ": %s", c.Note)
+		}
+		text.WriteByte('\n')
 	}
 	switch {
 	case r.URL.Query().Has("verbose"):

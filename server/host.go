@@ -50,4 +50,6 @@ type Check struct {
 	Name string
 	// Err is why not, nil if all is well.
 	Err error
+	// Note is what to know although all is well; may be empty.
+	Note string
 }

@@ -30,6 +30,7 @@ type group struct {
 	handed      wire.Index                      // last index handed to apply
 	refused     map[wire.NodeID]wire.RefuseCode // peers that do not serve the group, until they do; MaxMembers at most
 	appliedTerm wire.Term                       // of the last entry the machine applied
+	seen        uint64                          // the applied index as of the last tick
 
 	// Written by one, read by anyone.
 	view    atomic.Pointer[view]       // by the worker
@@ -37,6 +38,7 @@ type group struct {
 	applied atomic.Uint64              // by the applier
 	fault   atomic.Pointer[wire.Error] // by the first who quarantines
 	stuck   atomic.Bool                // by the applier: the machine has no space
+	still   atomic.Int64               // by the worker: ticks without progress
 	bytes   atomic.Int64               // waiting commands and requests
 
 	// Owned by the applier that runs the group; the queue by the pool.

@@ -2,6 +2,7 @@ package multiraft
 
 import (
 	"context"
+	"time"
 
 	"flotilla/raft"
 	"flotilla/raft/wire"
@@ -36,7 +37,7 @@ func (r *read) finish(value []byte, err error) {
 
 // Query has group id's local machine answer request as of now: everything that was acknowledged anywhere before
 // the call is in the answer. It asks the leader for a read index, waits until the machine has applied it, and
-// tries again by itself when leadership moves, until ctx ends (D36). Errors are *wire.Error, or what
+// tries again by itself when leadership moves, until ctx ends (D36) or no leader has been known for two election timeouts. Errors are *wire.Error, or what
 // StateMachine.Query returned.
 func (e *Engine) Query(ctx context.Context, id wire.GroupID, request []byte) ([]byte, error) {
 	return e.query(ctx, id, request, readLinear)
@@ -118,6 +119,8 @@ type readBook struct {
 	rounds  []readRound
 	// refused says that the last round was: the next one waits for a tick or a leader.
 	refused bool
+	// leaderless counts the ticks for which no leader has been known.
+	leaderless int
 }
 
 // ask begins a round for the reads that wait.
@@ -176,8 +179,16 @@ func (b *readBook) answer(g *group, a raft.Read) {
 }
 
 // tick lets rounds age; one without an answer for limit ticks is asked again under a new number, so that
-// no read ever waits for a lost message. It reports whether there is something to ask.
-func (b *readBook) tick(limit int) bool {
+// no read ever waits for a lost message. Without a leader for as long, every read is refused: an election is worth
+// waiting for, a lost majority is not. It reports whether there is something to ask.
+func (b *readBook) tick(g *group, limit int) bool {
+	b.leaderless++
+	if g.view.Load().leader != wire.NoNode {
+		b.leaderless = 0
+	}
+	if b.leaderless > limit && len(b.waiting)+len(b.rounds) > 0 {
+		b.drop(g.errorf(wire.CodeNoLeader, "none for %v", time.Duration(b.leaderless)*g.e.cfg.Heartbeat))
+	}
 	for i := 0; i < len(b.rounds); i++ {
 		if b.rounds[i].age++; b.rounds[i].age > limit {
 			b.waiting = append(b.waiting, b.rounds[i].reads...)

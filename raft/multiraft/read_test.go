@@ -164,7 +164,7 @@ func TestLateReadAnswer(t *testing.T) {
 	g.reads.ask(g.core)
 	first := g.reads.rounds[0].context
 	for range 100 {
-		g.reads.tick(50)
+		g.reads.tick(g, 50)
 	}
 	if len(g.reads.rounds) != 0 || len(g.reads.waiting) != 1 {
 		t.Fatal("an old round is not asked again")

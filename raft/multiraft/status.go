@@ -3,6 +3,7 @@ package multiraft
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"flotilla/raft"
 	"flotilla/raft/wire"
@@ -27,6 +28,9 @@ type GroupStatus struct {
 	WaitingBytes int64
 	// Err is not nil when the replica is quarantined.
 	Err error
+	// Stuck is not nil when the group is led here and makes no progress: nothing new is applied although entries wait for
+	// it, or commands are refused for lack of space.
+	Stuck error
 }
 
 // Status returns every group here, by rising id. It takes no lock that the loop takes.
@@ -59,5 +63,38 @@ func (g *group) status() GroupStatus {
 	if fault := g.fault.Load(); fault != nil {
 		s.Err = fault
 	}
+	if v.role == raft.Leader {
+		s.Stuck = g.whyStuck()
+	}
 	return s
+}
+
+// watchProgress counts the ticks for which the log of a group has held entries and the machine has been given none.
+func (g *group) watchProgress() {
+	applied, waits := g.applied.Load(), false
+	if g.view.Load().role == raft.Leader && applied == g.seen {
+		_, last := g.e.cfg.Log.Bounds(g.id)
+		waits = uint64(last) > applied
+	}
+	g.seen = applied
+	if waits {
+		g.still.Add(1)
+	} else {
+		g.still.Store(0)
+	}
+}
+
+// whyStuck returns why a group led here makes no progress, nil when it does or has nothing to do. Two election
+// timeouts are what a leader with a healthy majority never needs.
+func (g *group) whyStuck() error {
+	still := g.still.Load()
+	switch {
+	case g.e.full.Load():
+		return g.errorf(wire.CodeStorage, "the log has no space")
+	case g.stuck.Load():
+		return g.errorf(wire.CodeStorage, "the state machine has no space")
+	case still > 2*int64(g.e.cfg.electionTicks()):
+		return g.errorf(wire.CodeTimeout, "nothing applied for %v though entries wait", time.Duration(still)*g.e.cfg.Heartbeat)
+	}
+	return nil
 }

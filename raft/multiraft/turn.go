@@ -66,10 +66,11 @@ func (w *worker) tickGroup(g *group) {
 	if g.stuck.Load() {
 		w.e.appliers.put(g, nil)
 	}
+	g.watchProgress()
 	if len(g.transfer) > 0 {
 		g.ageTransfers()
 	}
-	if g.reads.tick(2 * w.e.cfg.electionTicks()) {
+	if g.reads.tick(g, 2*w.e.cfg.electionTicks()) {
 		w.activate(g)
 	}
 	if g.core.HasReady() || g.core.Err() != nil {

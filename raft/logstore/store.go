@@ -124,8 +124,9 @@ type writer struct {
 }
 
 // Open opens the log in o.Dir, creating it if there is none, and replays it. Errors: ErrInUse, *FormatError, and
-// *CorruptionError when the newest file cannot be read at all. Damage that concerns single groups is no
-// error: their GroupState.Err is set.
+// *CorruptionError when the newest file cannot be read at all, or when something is missing in it of which not even
+// the group is known: it may have been the group's creation or its vote. Damage that concerns single groups is no error:
+// their GroupState.Err is set.
 func Open(o Options) (*Store, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -168,6 +169,8 @@ func (s *Store) load() error {
 		return err
 	case r.broken != nil:
 		return r.broken
+	case r.allSuspect != nil:
+		return r.allSuspect
 	}
 	r.finish()
 	if err := s.removeAll(append(leftovers, r.empty...)); err != nil {

@@ -41,8 +41,9 @@ var storeys = map[string]int{
 	"raft/logstore/logstoretest": 3,
 	"quictransport/quictest":     3,
 
-	"raft/multiraft": 4,
-	"raft/rafttest":  4,
+	"raft/multiraft":           4,
+	"raft/rafttest":            4,
+	"raft/rafttest/fencemodel": 4,
 
 	".":                    5,
 	"client/protocol":      5,

@@ -22,13 +22,14 @@ import (
 type Epoch uint64
 
 // MaxJump is how far above the applied epoch a claim may lie; beyond it the claim is implausible and
-// refused (P27). A million leader changes that a node has missed do not happen. What was merely heard does not move
+// refused (P27). Half a million leader changes that a node has missed (maxLead) do not happen. What was merely heard does not move
 // the bound, or one liar could move it step by step.
 const MaxJump = 1 << 20
 
 // maxLead is how far above the applied epoch a node lets its observed one rise. It repeats what it observes in every
 // stamp, so it must stay well below what others refuse: else a claim of MaxJump, believed here, would be implausible to
 // a node that has applied one epoch less, and honest nodes would close their connections to each other.
+// A node that lags by more than this is heard no more (docs/model/fence.pml, LIMIT_LAG): half a million leader changes missed.
 const maxLead = MaxJump / 2
 
 // ErrImplausible says that an epoch lies more than MaxJump above the one this node has applied.

@@ -28,7 +28,7 @@ func (c *Core) electable() bool {
 // Campaign starts a (pre-)election now. It does nothing on a leader, on a node that is no voter, and on one
 // that may not campaign yet.
 func (c *Core) Campaign() {
-	if c.err == nil && c.role != Leader && c.electable() {
+	if c.err == nil && c.role != Leader && c.electable() && !c.bound() {
 		c.campaign(byTimeout)
 	}
 }
@@ -40,6 +40,7 @@ func (c *Core) LeaderGone(peer wire.NodeID) {
 	if c.err != nil || c.role != Follower || c.leader != peer || peer == wire.NoNode {
 		return
 	}
+	c.promised = 0
 	c.become(c.term, wire.NoNode)
 	c.electionTimeout = 1 + c.electionTimeout - c.cfg.ElectionTicks
 }

@@ -200,6 +200,7 @@ func (c *Core) reviseRole() {
 		c.become(c.term, wire.NoNode)
 	case c.role == Leader:
 		c.enlist()
+		c.lead.lease.from = c.reads.round + 1
 		c.advanceCommit()
 		c.confirmReads()
 		if to := c.lead.transfer.to; to != wire.NoNode && !c.membership.IsVoter(to) {

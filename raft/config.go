@@ -31,6 +31,9 @@ type Config struct {
 	ElectionTicks int
 	// HeartbeatTicks is the interval of a leader's heartbeats. At least 1. Default 1.
 	HeartbeatTicks int
+	// LeaseMargin, when not 0, lets a leader answer reads within a lease that is so many ticks shorter than ElectionTicks. It
+	// needs clocks that agree: read lease.go before. At least 2, less than ElectionTicks. Default 0: never.
+	LeaseMargin int
 	// MaxAppendBytes bounds the entries of one append (F23). Default 1 MiB.
 	MaxAppendBytes int
 	// MaxInflightBytes and MaxInflightMessages bound what is unacknowledged per follower. Defaults 8 MiB, 256.
@@ -67,6 +70,9 @@ const (
 
 // minElectionHeartbeats is how many heartbeats an election timeout must hold: two may be lost without an election.
 const minElectionHeartbeats = 3
+
+// minLeaseMargin: a margin of one tick would be right for clocks that agree exactly.
+const minLeaseMargin = 2
 
 // withDefaults returns c with every zero limit replaced by its default.
 func (c Config) withDefaults() Config {
@@ -105,6 +111,8 @@ func (c Config) Validate() error {
 	check(full.ElectionTicks >= minElectionHeartbeats*full.HeartbeatTicks,
 		"config: election timeout of %d ticks, at least %d times the heartbeat of %d",
 		full.ElectionTicks, minElectionHeartbeats, full.HeartbeatTicks)
+	check(c.LeaseMargin == 0 || c.LeaseMargin >= minLeaseMargin && c.LeaseMargin < full.ElectionTicks,
+		"config: lease margin of %d ticks, %d to %d", c.LeaseMargin, minLeaseMargin, full.ElectionTicks-1)
 	for _, limit := range []struct {
 		name  string
 		value int

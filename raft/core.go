@@ -45,6 +45,7 @@ type Core struct {
 	ticks           uint64 // since New
 	elapsed         int    // since a leader was heard or the last election began
 	electionTimeout int    // drawn anew at each change of role
+	promised        uint64 // the tick until which this node neither votes nor stands (lease.go)
 
 	out  []wire.Message // may leave at once
 	told soft           // what the last Ready said
@@ -116,6 +117,8 @@ func (c *Core) restore() error {
 	c.rest(Follower, wire.NoNode)
 	if c.soleVoter() {
 		c.elapsed = c.electionTimeout // nobody to wait for: the first tick campaigns
+	} else {
+		c.promise() // what the last life promised is not known
 	}
 	return nil
 }
@@ -148,8 +151,17 @@ func (c *Core) Tick() {
 		c.tickLeader()
 		return
 	}
-	if c.elapsed >= c.electionTimeout && c.electable() {
+	if c.elapsed >= c.electionTimeout && c.electable() && !c.bound() {
 		c.campaign(byTimeout)
+	}
+}
+
+// TickN says that so many ticks have passed at once: for a driver that was held up and measures time.
+func (c *Core) TickN(n int) {
+	often := min(n, 2*c.cfg.ElectionTicks) // by then everything has run out
+	c.ticks += uint64(n - often)
+	for range often {
+		c.Tick()
 	}
 }
 

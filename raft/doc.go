@@ -43,6 +43,7 @@
 //	leader.go       taking office, proposals, heartbeats, commit
 //	replicate.go    what is sent to whom, acknowledgements, refusals
 //	read.go         read indexes
+//	lease.go        read indexes without a round, and what that rests on
 //	change.go       changes of the membership
 //	transfer.go     leadership transfer
 //	snapshot.go     followers that need a snapshot, and how it gets there
@@ -81,4 +82,6 @@
 //	I17  No message goes to its sender or to nobody.
 //	I18  A snapshot's state and membership are those of its index*. While one is being installed nothing is handed out
 //	     and nobody campaigns; then log, commit index, applied index and membership move to it, forward only.
+//	I19  With lease reads on, nobody votes or stands within an election timeout of hearing a leader, but by its order; a read is
+//	     answered without a round only by a round that was sent within a shorter time, and never after such an order.
 package raft

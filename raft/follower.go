@@ -15,6 +15,7 @@ func (c *Core) heed(m *wire.Message) error {
 		return refuse(m, ErrTwoLeaders, "another node leads this term") // F8
 	}
 	c.elapsed = 0
+	c.promise()
 	return nil
 }
 
@@ -157,6 +158,9 @@ func (c *Core) followHeartbeat(m wire.Message) error {
 // voter and that we have not heard of (D42). The reply is held until the vote is on disk (F1, F4).
 func (c *Core) giveVote(m wire.Message) error {
 	c.learnCommit(&m)
+	if c.bound() && m.Context != byOrder {
+		return nil
+	}
 	free := c.vote == m.From || (c.vote == wire.NoNode && c.leader == wire.NoNode)
 	reply := to(m.From, wire.MsgVoteReply)
 	if mutant.Is(mutant.TwoVotes) {

@@ -32,6 +32,7 @@ type leadership struct {
 	// snapshots are followers that need one and whom Ready has not named yet.
 	snapshots []SnapshotNeed
 	transfer  transfer
+	lease     lease
 
 	marks []uint64 // scratch of agreed
 }
@@ -169,6 +170,9 @@ func (c *Core) tickLeader() {
 		c.remindSnapshots()
 	}
 	if c.lead.sinceHeartbeat++; c.lead.sinceHeartbeat >= c.cfg.HeartbeatTicks {
+		if c.leases() {
+			c.reads.round++
+		}
 		c.sendHeartbeats()
 	}
 }
@@ -219,6 +223,7 @@ func (c *Core) agreed(own uint64, mark func(*progress.Follower) uint64) uint64 {
 // known to hold, and which read round is the latest.
 func (c *Core) sendHeartbeats() {
 	c.lead.sinceHeartbeat = 0
+	c.noteRound()
 	for i := range c.lead.followers {
 		f := &c.lead.followers[i]
 		m := to(f.Node(), wire.MsgHeartbeat)

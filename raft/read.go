@@ -102,9 +102,18 @@ func (c *Core) readsDue() bool {
 	return c.role == Leader && len(c.reads.waiting) > 0 && (c.commit >= c.lead.start || mutant.Is(mutant.ReadBeforeOwnCommit))
 }
 
-// startReadRound begins a round for all waiting reads. Who is the only voter needs nobody's word.
+// startReadRound begins a round for all waiting reads. Who is the only voter needs nobody's word, nor does who has a
+// lease.
 func (c *Core) startReadRound() {
 	if !c.readsDue() {
+		return
+	}
+	if c.leaseHolds() {
+		for _, req := range c.reads.waiting {
+			assert.That(c.commit >= c.lead.start, "I14: read index of an earlier term")
+			c.answer(req, c.commit, nil)
+		}
+		c.reads.waiting = c.reads.waiting[:0]
 		return
 	}
 	if !mutant.Is(mutant.ReuseReadRound) || len(c.reads.started) == 0 {

@@ -158,7 +158,7 @@ func (c *Core) stepLower(m wire.Message) error {
 }
 
 // inLease reports whether this node knows a leader that is alive: itself, or one heard within the shortest
-// election timeout.
+// election timeout; or is bound by what it promised one.
 func (c *Core) inLease() bool {
-	return c.role == Leader || (c.leader != wire.NoNode && c.elapsed < c.cfg.ElectionTicks)
+	return c.role == Leader || c.bound() || (c.leader != wire.NoNode && c.elapsed < c.cfg.ElectionTicks)
 }

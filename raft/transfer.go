@@ -46,6 +46,7 @@ func (c *Core) continueTransfer(f *progress.Follower) {
 	}
 	assert.That(f.Kind() == voter, "I13: leadership handed to who does not vote")
 	t.ordered = true
+	c.lead.lease.void = true // whoever obeys is elected in spite of promises
 	c.send(to(t.to, wire.MsgTimeoutNow))
 }
 

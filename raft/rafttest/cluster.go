@@ -196,6 +196,12 @@ func (c *Cluster) Tick(id wire.NodeID) {
 	c.guard(n, func() { n.core.Tick() })
 }
 
+// TickN advances the core of n by so many ticks at once.
+func (c *Cluster) TickN(id wire.NodeID, ticks int) {
+	n := c.nodes[id]
+	c.guard(n, func() { n.core.TickN(ticks) })
+}
+
 // Deliver hands m to the node it is meant for; a node that is down loses it.
 func (c *Cluster) Deliver(m wire.Message) error {
 	n := c.nodes[m.To]

@@ -63,7 +63,7 @@ func (s *Sim) disturb(t *task) {
 func (s *Sim) mislead(a, b wire.NodeID) {
 	switch {
 	case a == b:
-	case chance(s.rng, 200):
+	case chance(s.rng, 200) && s.plan.Core.LeaseMargin == 0: // with leases nobody lies about that
 		s.cluster.Note("%s hears that %s has stopped", a, b)
 		s.cluster.LeaderGone(a, b)
 	default:
@@ -165,7 +165,7 @@ func (s *Sim) pause(n wire.NodeID) {
 	d := between(s.rng, 1, s.plan.PauseMax+1)
 	h.pausedTo = s.cluster.now + d
 	s.cluster.Note("%s stands still for %s", n, d)
-	s.after(d, task{kind: taskResume, node: n, life: h.life})
+	s.after(d, task{kind: taskResume, node: n, life: h.life, value: uint64(d / h.tick)})
 	if chance(s.rng, 700) {
 		s.after(d, task{kind: taskRead, node: n, life: h.life})
 	}

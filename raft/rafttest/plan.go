@@ -55,6 +55,9 @@ type Plan struct {
 	// TransferMax is how long a snapshot may take to get somewhere, and again to be installed.
 	TransferMax Time
 
+	// LateTicks: a host that was stopped does not tell its cores what time has passed, as one that measures none.
+	LateTicks bool
+
 	sabotage sabotage
 }
 
@@ -84,6 +87,9 @@ func Draw(seed uint64) Plan {
 	}
 	p.Core = raft.Config{ElectionTicks: 6 + r.IntN(10), HeartbeatTicks: 1 + r.IntN(2)}
 	p.drawLimits(r)
+	if chance(r, 400) {
+		p.drawLease(r)
+	}
 	if chance(r, 300) {
 		p.Learners = 1 + r.IntN(2)
 	}
@@ -110,6 +116,14 @@ func Draw(seed uint64) Plan {
 	p.UnreachableEvery = fault(r, 200, 5000)
 	p.CompactEvery, p.TransferMax = fault(r, 300, 10_000), between(r, 10, 5000)
 	return p
+}
+
+// drawLease puts lease reads on, with clocks that differ as much as the margin bears (raft/lease.go) and no more.
+func (p *Plan) drawLease(r *rand.Rand) {
+	e := p.Core.ElectionTicks
+	m := 3 + r.IntN(e/2)
+	p.Core.LeaseMargin = m
+	p.TickSkew = min(p.TickSkew, 100*(m-1)/(2*e-m-1))
 }
 
 // drawLimits makes the core's limits small in some runs, so that they are met.
@@ -152,8 +166,8 @@ func fault(r *rand.Rand, lo, hi Time) Time {
 // String tells the plan in one line.
 func (p *Plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d: %d voters, %d learners, %d spares (together %d), %s; election %d heartbeat %d; delay %d, drop %d dup %d late %d/%d; sync %d slow %d/%d;",
-		p.Seed, p.Voters, p.Learners, p.Spares, p.Together, p.Length, p.Core.ElectionTicks, p.Core.HeartbeatTicks,
+	fmt.Fprintf(&b, "seed %d: %d voters, %d learners, %d spares (together %d), %s; election %d heartbeat %d lease margin %d skew %d%%; delay %d, drop %d dup %d late %d/%d; sync %d slow %d/%d;",
+		p.Seed, p.Voters, p.Learners, p.Spares, p.Together, p.Length, p.Core.ElectionTicks, p.Core.HeartbeatTicks, p.Core.LeaseMargin, p.TickSkew,
 		p.DelayMax, p.Drop, p.Dup, p.Late, p.LateMax, p.SyncMax, p.SlowSync, p.SlowSyncMax)
 	fmt.Fprintf(&b, " every: propose %d read %d crash %d pause %d cut %d change %d transfer %d campaign %d unreachable %d compact %d; transfer %d",
 		p.ProposeEvery, p.ReadEvery, p.CrashEvery, p.PauseEvery, p.CutEvery, p.ChangeEvery, p.TransferEvery, p.CampaignEvery,

@@ -178,6 +178,9 @@ func (s *Sim) do(t *task) {
 		s.transfer(t)
 	case taskResume:
 		s.cluster.Note("%s goes on", t.node)
+		if p := &s.plan; p.Core.LeaseMargin > 0 && !p.LateTicks {
+			s.cluster.TickN(t.node, int(t.value))
+		}
 	case taskHealCut:
 		s.mend()
 	case taskHeal:

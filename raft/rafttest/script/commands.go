@@ -21,7 +21,7 @@ type command struct {
 // index=I context=C id=P n=COUNT, and means all packets when empty.
 //
 //	nodes 3 [voters=(1,2)] [learners=(3)] [disk=auto] [election=10] [heartbeat=1] [max-append=B]
-//	        [inflight=COUNT] [inflight-bytes=B] [uncommitted=B] [keep=COUNT]     a cluster of nodes 1 to 3
+//	        [inflight=COUNT] [inflight-bytes=B] [uncommitted=B] [keep=COUNT] [lease=TICKS]     a cluster of nodes 1 to 3
 //	join N                a node with an empty log and the membership the cluster was born with
 //	tick N [COUNT]        ticks; "tick all" goes round
 //	timeout N             ticks N until it campaigns
@@ -128,6 +128,7 @@ func (s *Script) cmdNodes(a arguments) error {
 		MaxUncommittedBytes: int(a.number("uncommitted", 0)),
 		MaxCommittedBytes:   int(a.number("max-committed", 0)),
 		KeepEntries:         int(a.number("keep", 0)),
+		LeaseMargin:         int(a.number("lease", 0)),
 	}
 	s.cluster = rafttest.NewCluster(s, config, birth, rafttest.Checkers())
 	s.config = config

@@ -29,13 +29,13 @@ type InUseError struct {
 	PID int
 }
 
-// Error names file, holder and next step.
+// Error names file and holder.
 func (e *InUseError) Error() string {
 	holder := "another process"
 	if e.PID != 0 {
 		holder = fmt.Sprintf("process %d", e.PID)
 	}
-	return fmt.Sprintf("%s is in use by %s: stop it first, or choose another data directory", e.Path, holder)
+	return fmt.Sprintf("%s is in use by %s", e.Path, holder)
 }
 
 // Unwrap returns ErrInUse.
@@ -81,7 +81,7 @@ func (e *CorruptionError) Error() string {
 	if e.Cause != nil {
 		s += ": " + e.Cause.Error()
 	}
-	return s + "; check the disk, then wipe the data directory and let the node rejoin"
+	return s + "; check the disk; a node whose data was lost cannot be replaced in this version: leave it off"
 }
 
 // Unwrap returns the cause.

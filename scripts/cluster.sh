@@ -83,8 +83,8 @@ up)
 	build
 	for id in $(ids); do start "$id"; done
 	for id in $(ids); do wait_ready "$id"; cat "$dir/$id.out"; done
-	echo "try: export FLOTILLA_ENDPOINTS=$(endpoints) FLOTILLA_TLS_DIR=$dir/tls-client"
-	echo "     $bin kv put greeting hello"
+	# Flags, not exports: FLOTILLA_TLS_DIR would name the certificate of a serve started in the same shell too.
+	echo "try: $bin kv put greeting hello --endpoints $(endpoints) --tls-dir $dir/tls-client"
 	;;
 down)
 	[ "${2:---wipe}" = --wipe ] || usage

@@ -15,19 +15,33 @@ import (
 type invocation struct {
 	args []string
 	cmd  *cli.Command
-	// output is the value given for --output, if any.
-	output string
+	// given is what arrange was given.
+	given []string
 }
 
-// json reports whether errors of this invocation are written as JSON.
-func (v invocation) json(sh *shell) bool {
-	return v.cmd != nil && flagNamed(v.cmd.Flags, "output") != nil && outputMode(v.output, sh) == "json"
+// said returns the value given for a flag, whatever else is wrong with the command line, or that of the environment.
+func (v invocation) said(name string) string {
+	value := os.Getenv(envName(name))
+	for i, arg := range v.given {
+		if arg == "--" {
+			break
+		}
+		flag, inline, ok := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		if len(arg) < 2 || arg[0] != '-' || flag != name && (name != "output" || flag != "o") {
+			continue
+		}
+		if !ok && i+1 < len(v.given) {
+			inline = v.given[i+1]
+		}
+		value = inline
+	}
+	return value
 }
 
 // arrange finds the command in args, checks that its flags exist, and moves them before its arguments.
 // Everything after "--" is an argument.
 func arrange(app *cli.App, args []string) (invocation, error) {
-	v := invocation{args: args[:1:1], output: os.Getenv(envName("output"))}
+	v := invocation{args: args[:1:1], given: args}
 	if len(args) > 1 && isVersionFlag(args[1]) {
 		args = append([]string{args[0], "version"}, args[2:]...)
 	}
@@ -83,11 +97,7 @@ func (v invocation) permute(rest []string) (invocation, error) {
 			if i++; i == len(rest) {
 				return v, usagef("see: flotilla %s --help", v.path())("flag %s needs a value", arg)
 			}
-			value = rest[i]
-			arg += "=" + value
-		}
-		if slices.Contains(f.Names(), "output") {
-			v.output = value
+			arg += "=" + rest[i]
 		}
 		flags = append(flags, arg)
 	}
@@ -112,15 +122,19 @@ func (v invocation) unknownFlag(arg, name string) error {
 
 func unknownCommand(v invocation, commands []*cli.Command, name string) error {
 	hint := "commands: " + names(commands)
-	if strings.HasPrefix(name, "-") {
+	switch {
+	case strings.HasPrefix(name, "-") && v.cmd == nil:
 		return usagef("flags follow the command: flotilla COMMAND %s ...", name)("flag %s before a command", name)
+	case strings.HasPrefix(name, "-"):
+		call := v.path() + " " + strings.ReplaceAll(names(commands), ", ", "|")
+		return usagef("flags follow the subcommand: flotilla %s %s ...", call, name)("flag %s before a subcommand", name)
 	}
 	var known []string
 	for _, c := range commands {
 		known = append(known, c.Names()...)
 	}
 	if s := nearest(name, known); s != "" {
-		hint = fmt.Sprintf("did you mean %s?", strings.Join(append(v.args, s), " "))
+		hint = fmt.Sprintf("did you mean %s?", strings.Join(append([]string{"flotilla"}, append(v.args[1:], s)...), " "))
 	}
 	return usagef("%s", hint)("unknown command %q", strings.Join(append(v.args[1:], name), " "))
 }
@@ -131,12 +145,19 @@ func isHelp(arg string) bool {
 
 func isVersionFlag(arg string) bool { return arg == "--version" || arg == "-version" || arg == "-v" }
 
+// names lists the commands that are built, or all where none is.
 func names(commands []*cli.Command) string {
-	var list []string
+	var built, all []string
 	for _, c := range commands {
-		list = append(list, c.Name)
+		all = append(all, c.Name)
+		if !c.Hidden {
+			built = append(built, c.Name)
+		}
 	}
-	return strings.Join(list, ", ")
+	if built == nil {
+		built = all
+	}
+	return strings.Join(built, ", ")
 }
 
 func flagNames(flags []cli.Flag) []string {
@@ -153,36 +174,4 @@ func flagNamed(flags []cli.Flag, name string) cli.Flag {
 		return nil
 	}
 	return flags[i]
-}
-
-// nearest returns the known word that given was probably meant to be, or "". At least one letter must stay.
-func nearest(given string, known []string) string {
-	best, word := min(max(2, len(given)/3)+1, len(given)), ""
-	for _, k := range known {
-		if d := distance(given, k); d < best {
-			best, word = d, k
-		}
-	}
-	return word
-}
-
-// distance is the number of letters to add, drop or change to get from a to b (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

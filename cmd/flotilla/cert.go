@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -15,7 +17,9 @@ import (
 )
 
 func certCommand(sh *shell) *cli.Command {
-	cluster := func() cli.Flag { return text("cluster", "flotilla", "`NAME` of the cluster the certificate is for") }
+	cluster := func() cli.Flag {
+		return text("cluster", "", "`NAME` of the cluster the certificate is for (default: the authority's)")
+	}
 	ca := func() cli.Flag { return text("ca", "", "`DIR` with ca.crt and ca.key, as made by cert init") }
 	out := func() cli.Flag { return text("out", "", "`DIR` to write to; made with mode 0700") }
 	validity := func() cli.Flag {
@@ -26,7 +30,8 @@ func certCommand(sh *shell) *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "init", Usage: "make a certificate authority: ca.crt and ca.key; keep the key off the nodes",
-				Flags: []cli.Flag{cluster(), out(), outputFlag()}, Action: action(certInit(sh)),
+				Flags:  []cli.Flag{text("cluster", "flotilla", "`NAME` of the cluster that the authority is for"), out(), outputFlag()},
+				Action: action(certInit(sh)),
 			}, {
 				Name: "node", Usage: "issue the certificate of one node: ca.crt, node.crt, node.key",
 				Flags: []cli.Flag{
@@ -82,6 +87,31 @@ func (s *settings) cluster() string {
 	return x.value
 }
 
+// authority loads the authority that --ca names, with the cluster that it signs for: its own. Faults of the settings
+// read before are reported first.
+func (s *settings) authority() (*pki.Authority, string, error) {
+	dir, x := s.required("ca"), s.find("cluster")
+	if x.value != "" {
+		s.cluster()
+	}
+	if err := s.err(); err != nil {
+		return nil, "", err
+	}
+	ca, err := pki.LoadCA(dir)
+	if err != nil {
+		return nil, "", err
+	}
+	switch own := ca.Cluster(); {
+	case own == "" && x.value == "":
+		s.fault(x, "the authority in %s does not say which cluster it is for: name it", dir)
+	case own == "":
+		return ca, x.value, nil
+	case x.value != "" && x.value != own:
+		s.fault(x, "the authority in %s is that of cluster %s: leave the flag away, or take the authority of cluster %s", dir, own, x.value)
+	}
+	return ca, ca.Cluster(), s.err()
+}
+
 func certInit(sh *shell) func(context.Context, *settings) error {
 	return func(_ context.Context, s *settings) error {
 		dir, cluster, mode := s.required("out"), s.cluster(), s.output(sh)
@@ -98,21 +128,18 @@ func certInit(sh *shell) func(context.Context, *settings) error {
 
 func certNode(sh *shell) func(context.Context, *settings) error {
 	return func(_ context.Context, s *settings) error {
-		caDir, dir, cluster, mode := s.required("ca"), s.required("out"), s.cluster(), s.output(sh)
+		dir, mode := s.required("out"), s.output(sh)
 		s.required("node-id")
 		id := wire.NodeID(s.number("node-id", 1, uint64(wire.MaxNodeID)))
 		hosts := s.hosts("host")
 		life := s.duration("validity", time.Minute, pki.CAValidity)
-		if err := s.err(); err != nil {
-			return err
-		}
-		ca, err := pki.LoadCA(caDir)
+		ca, cluster, err := s.authority()
 		if err != nil {
 			return err
 		}
 		b, err := ca.IssueNode(cluster, id, hosts, life)
 		if err == nil {
-			err = b.WriteDir(dir)
+			err = b.WriteNew(dir)
 		}
 		return wrote(sh, mode, dir, err, pki.CAFile, pki.NodeFile, pki.NodeKeyFile)
 	}
@@ -120,18 +147,15 @@ func certNode(sh *shell) func(context.Context, *settings) error {
 
 func certClient(sh *shell) func(context.Context, *settings) error {
 	return func(_ context.Context, s *settings) error {
-		caDir, dir, cluster, mode := s.required("ca"), s.required("out"), s.cluster(), s.output(sh)
+		dir, mode := s.required("out"), s.output(sh)
 		life := s.duration("validity", time.Minute, pki.CAValidity)
-		if err := s.err(); err != nil {
-			return err
-		}
-		ca, err := pki.LoadCA(caDir)
+		ca, cluster, err := s.authority()
 		if err != nil {
 			return err
 		}
 		b, err := ca.IssueClient(cluster, life)
 		if err == nil {
-			err = b.WriteDir(dir)
+			err = b.WriteNew(dir)
 		}
 		return wrote(sh, mode, dir, err, pki.CAFile, pki.ClientFile, pki.ClientKeyFile)
 	}
@@ -158,6 +182,9 @@ func certInspect(sh *shell) func(context.Context, *settings) error {
 		if err := s.err(); err != nil {
 			return err
 		}
+		if err := refuseDirectory(s.args[0]); err != nil {
+			return err
+		}
 		infos, err := pki.Inspect(s.args[0])
 		if err != nil {
 			return err
@@ -181,4 +208,20 @@ func certInspect(sh *shell) func(context.Context, *settings) error {
 		}
 		return err
 	}
+}
+
+// refuseDirectory names the certificates in a directory that was given for one.
+func refuseDirectory(path string) error {
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		return nil // who reads it says what is wrong
+	}
+	var names []string
+	files, err := filepath.Glob(filepath.Join(path, "*.crt"))
+	for _, f := range files {
+		names = append(names, filepath.Base(f))
+	}
+	if err != nil || names == nil {
+		return usagef("name a file")("%s is a directory, without a certificate in it", path)
+	}
+	return usagef("name a file in it: %s", strings.Join(names, ", "))("%s is a directory", path)
 }

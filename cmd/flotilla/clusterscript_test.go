@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -31,5 +32,32 @@ func TestClusterScriptUsage(t *testing.T) {
 		if !errors.As(err, &exit) || exit.ExitCode() != c.code || !strings.Contains(string(out), c.want) || strings.Contains(string(out), "unbound") {
 			t.Errorf("cluster.sh %v: %v, want exit %d with %q:\n%s", c.args, err, c.code, c.want, out)
 		}
+	}
+}
+
+// TestClusterScriptUp: the command that the script says to try works as it stands, and changes nothing for a node that is
+// started in the same shell.
+func TestClusterScriptUp(t *testing.T) {
+	base, err := freeBase()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	run := func(name string, args ...string) string {
+		cmd := exec.Command(name, args...)
+		cmd.Env = append(cmd.Environ(), "FLOTILLA_CLUSTER_DIR="+dir, "FLOTILLA_NODES=1", "FLOTILLA_BASE_PORT="+strconv.Itoa(base))
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s %v: %v:\n%s", name, args, err, out)
+		}
+		return string(out)
+	}
+	defer run("../../scripts/cluster.sh", "down", "--wipe")
+	_, try, found := strings.Cut(run("../../scripts/cluster.sh", "up"), "try: ")
+	if !found || strings.Contains(try, "export") {
+		t.Fatalf("nothing to try, or an export: %q", try)
+	}
+	if out := run("bash", "-c", try); !strings.Contains(out, `"key":"greeting"`) {
+		t.Errorf("%q printed %q", try, out)
 	}
 }

@@ -115,7 +115,7 @@ func classify(err error) *exitError {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &cert):
-		return certificateFault(cert)
+		return certificateFault(err, cert)
 	case errors.As(err, &asked):
 		return askedFault(err, asked)
 	case errors.As(err, &contradict):
@@ -174,13 +174,28 @@ func remoteFault(err error, e *flotilla.Error) *exitError {
 	return &exitError{p.Class.ExitCode(), p.Code, err, p.Hint}
 }
 
-// certificateFault puts the next step of a certificate's fault where the other errors have theirs.
-func certificateFault(e *pki.Error) *exitError {
+// certificateFlags are next steps that differ where there are flags.
+var certificateFlags = map[pki.Fault]string{
+	pki.FaultMissing:      "create it with `flotilla cert` and copy it here, or point --tls-dir at the right directory",
+	pki.FaultWrongCluster: "check --cluster, or issue a certificate for this cluster",
+	pki.FaultWrongNode:    "check --node-id, or issue a certificate with `flotilla cert node --node-id`",
+}
+
+// certificateFault puts the next step of a certificate's fault where the other errors have theirs. A directory that
+// nobody named on the command line may be one meant for another command: the text says who named it.
+func certificateFault(err error, e *pki.Error) *exitError {
 	bare := *e
 	bare.Path = "" // without it, the text leaves the next step out
-	text := error(&bare)
+	text, run := error(&bare), (*runError)(nil)
 	if e.Path != "" {
 		text = fmt.Errorf("%s: %w", e.Path, &bare)
 	}
-	return &exitError{exitAuth, "certificate", text, e.Fault.Next()}
+	if errors.As(err, &run) && run.settings.elsewhere("tls-dir") {
+		text = fmt.Errorf("%w; %s says this directory", text, run.settings.find("tls-dir").where)
+	}
+	hint := e.Fault.Next()
+	if s, ok := certificateFlags[e.Fault]; ok {
+		hint = s
+	}
+	return &exitError{exitAuth, "certificate", text, hint}
 }

@@ -15,7 +15,7 @@ import (
 
 func kvCommand(sh *shell) *cli.Command {
 	expect := func() cli.Flag {
-		return text("expect-revision", "", "only if the key has revision `N`; 0: only if it does not exist")
+		return text("expect-revision", "", "only if the key has revision `N`, which counts the writes of its group; 0: only if it does not exist")
 	}
 	consistency := func() cli.Flag { return text("consistency", "linearizable", "`LEVEL`: linearizable or stale") }
 	return &cli.Command{

@@ -34,7 +34,7 @@ func run(args []string, sh *shell) int {
 		return exitOK
 	}
 	e := classify(err)
-	e.print(sh.err, call.json(sh))
+	e.print(sh.err, errorsAsJSON(call, err, sh))
 	return e.code
 }
 

@@ -81,7 +81,7 @@ func offlineVerify(sh *shell) func(context.Context, *settings) error {
 			return err
 		}
 		if bad > 0 {
-			return fail(exitCorrupt, fmt.Errorf("%d findings in %s", bad, dir), "do not start this node: move the directory away and let the node rejoin from its peers")
+			return fail(exitCorrupt, fmt.Errorf("%d findings in %s", bad, dir), "a group whose log is damaged is out of service on this node; a node whose data was lost cannot be replaced in this version: leave it off")
 		}
 		if mode != "json" {
 			fmt.Fprintf(sh.out, "%s: nothing wrong\n", dir)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -32,6 +33,20 @@ func (s *settings) output(sh *shell, extra ...string) string {
 		s.oneOf("output", append([]string{"table", "json"}, extra...)...)
 	}
 	return outputMode(s.text("output"), sh)
+}
+
+// errorsAsJSON reports whether the error that a command line ended with is written as JSON: as the command's results
+// are; where there is no command to run, as results in general. A node writes a log instead, whose format decides.
+func errorsAsJSON(v invocation, err error, sh *shell) bool {
+	said := v.said
+	if run := (*runError)(nil); errors.As(err, &run) {
+		said = run.settings.text // the configuration file counts too
+	}
+	has := func(name string) bool { return v.cmd != nil && flagNamed(v.cmd.Flags, name) != nil }
+	if has("log-level") && !has("output") { // serve and dev
+		return has("log-format") && said("log-format") == "json"
+	}
+	return outputMode(said("output"), sh) == "json"
 }
 
 // printJSON writes one object and a line feed.

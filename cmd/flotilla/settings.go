@@ -55,6 +55,12 @@ func text(name, value, usage string) cli.Flag {
 	return f
 }
 
+// hidden keeps a flag out of the help: the interface names it, and it has no effect yet.
+func hidden(f cli.Flag) cli.Flag {
+	f.(*cli.StringFlag).Hidden = true
+	return f
+}
+
 // toggle declares a flag without a value.
 func toggle(name, usage string) cli.Flag {
 	return &cli.BoolFlag{Name: name, Usage: usage + " [$" + envName(name) + "]", DisableDefaultText: true}
@@ -70,9 +76,21 @@ func action(fn func(ctx context.Context, s *settings) error) cli.ActionFunc {
 		if err != nil {
 			return err
 		}
-		return fn(c.Context, s)
+		if err := fn(c.Context, s); err != nil {
+			return &runError{err, s}
+		}
+		return nil
 	}
 }
+
+// runError is how a command failed whose settings were resolved.
+type runError struct {
+	error
+	settings *settings
+}
+
+// Unwrap returns the command's error.
+func (e *runError) Unwrap() error { return e.error }
 
 // again resolves one setting anew: the file may have changed since.
 func (s *settings) again(name string) (setting, error) {
@@ -152,6 +170,13 @@ func (s *settings) fault(x setting, format string, args ...any) {
 
 // given reports whether name was set by anybody.
 func (s *settings) given(name string) bool { return s.find(name).origin != fromDefault }
+
+// elsewhere reports whether name was set, if it is a setting here, by the environment or the file.
+func (s *settings) elsewhere(name string) bool {
+	return slices.ContainsFunc(s.list, func(x setting) bool {
+		return x.name == name && (x.origin == fromEnv || x.origin == fromFile)
+	})
+}
 
 // text returns a setting as it stands.
 func (s *settings) text(name string) string { return s.find(name).value }

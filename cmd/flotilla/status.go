@@ -29,7 +29,7 @@ func statusCommand(sh *shell) *cli.Command {
 func memberCommand(sh *shell) *cli.Command {
 	hint := "the set of nodes is fixed for now: it is what --initial-cluster said when the cluster was born"
 	return &cli.Command{
-		Name: "member", Usage: "show and change the nodes of the cluster",
+		Name: "member", Usage: "show the nodes of the cluster",
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Usage: "list the nodes", Flags: clientFlags(),
@@ -46,7 +46,7 @@ func memberCommand(sh *shell) *cli.Command {
 
 func groupCommand(sh *shell) *cli.Command {
 	return &cli.Command{
-		Name: "group", Usage: "show the groups and move leaderships",
+		Name: "group", Usage: "show the groups of the cluster",
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Usage: "list the groups", Flags: clientFlags(),

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"flotilla/raft/wire"
@@ -33,7 +34,7 @@ func CreateCA(cluster string) (*Authority, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create CA key: %w", err)
 	}
-	tmpl, err := template("flotilla CA "+cluster, CAValidity)
+	tmpl, err := template(caPrefix+cluster, CAValidity)
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +88,18 @@ func (a *Authority) WriteDir(dir string) error {
 	return writeFiles(dir,
 		file{CAKeyFile, pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: der}), 0o600},
 		file{CAFile, a.PEM(), 0o644})
+}
+
+// caPrefix comes before the cluster's name in the common name of an authority made here.
+const caPrefix = "flotilla CA "
+
+// Cluster returns the name of the cluster that the authority was made for, or "" for one that was made elsewhere.
+func (a *Authority) Cluster() string {
+	name, ok := strings.CutPrefix(a.Certificate.Subject.CommonName, caPrefix)
+	if !ok || ValidateCluster(name) != nil {
+		return ""
+	}
+	return name
 }
 
 // PEM returns the authority's certificate.

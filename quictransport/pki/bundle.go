@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // The names of the files in a TLS directory and in a CA directory.
@@ -39,15 +40,39 @@ type Bundle struct {
 // mode 0700. Each file is replaced whole; the key goes first, so a reader sees a mismatch at worst, which Reload
 // refuses and a second Reload heals.
 func (b *Bundle) WriteDir(dir string) error {
+	return b.write(dir, file{CAFile, encodeCertificates(b.CAs...), 0o644})
+}
+
+// WriteNew is WriteDir into a directory that holds no such certificate yet: a key is never overwritten. A ca.crt that is
+// there must hold the authority that signed, and stays as it is: what a node trusts does not change by the way.
+func (b *Bundle) WriteNew(dir string) error {
+	certFile, keyFile := fileNames(b.Name.Role)
+	if err := refuseExisting(filepath.Join(dir, keyFile), filepath.Join(dir, certFile)); err != nil {
+		return err
+	}
+	path := filepath.Join(dir, CAFile)
+	switch trusted, err := readCertificates(path); {
+	case errors.Is(err, &Error{Fault: FaultMissing}):
+		return b.WriteDir(dir)
+	case err != nil:
+		return err
+	case !slices.ContainsFunc(trusted, b.CAs[0].Equal):
+		return &Error{Fault: FaultExists, Path: path, Detail: "another authority than the one that signs"}
+	}
+	return b.write(dir)
+}
+
+// write writes key and certificate, then more.
+func (b *Bundle) write(dir string, more ...file) error {
 	der, err := x509.MarshalPKCS8PrivateKey(b.key)
 	if err != nil {
 		return fmt.Errorf("encode key of %s: %w", b.Name, err)
 	}
 	certFile, keyFile := fileNames(b.Name.Role)
-	return writeFiles(dir,
-		file{keyFile, pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: der}), 0o600},
-		file{certFile, encodeCertificates(b.Certificate), 0o644},
-		file{CAFile, encodeCertificates(b.CAs...), 0o644})
+	return writeFiles(dir, append([]file{
+		{keyFile, pem.EncodeToMemory(&pem.Block{Type: keyBlock, Bytes: der}), 0o600},
+		{certFile, encodeCertificates(b.Certificate), 0o644},
+	}, more...)...)
 }
 
 // Credentials returns the bundle as it would be after WriteDir and Load, without touching a disk.
@@ -115,8 +140,11 @@ func replaceFile(dir string, f file) error {
 
 func refuseExisting(paths ...string) error {
 	for _, p := range paths {
-		if _, err := os.Lstat(p); !errors.Is(err, os.ErrNotExist) {
-			return &Error{Fault: FaultExists, Path: p, Cause: err}
+		switch _, err := os.Lstat(p); {
+		case err == nil:
+			return &Error{Fault: FaultExists, Path: p}
+		case !errors.Is(err, os.ErrNotExist):
+			return err
 		}
 	}
 	return nil

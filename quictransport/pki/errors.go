@@ -37,14 +37,14 @@ const (
 
 // faultTable has the text and the next step of each fault.
 var faultTable = [...]struct{ text, next string }{
-	FaultMissing:      {"missing", "create it with `flotilla cert` and copy it here, or point --tls-dir at the right directory"},
+	FaultMissing:      {"missing", "create it with `flotilla cert` and copy it here, or name the directory that holds it"},
 	FaultUnreadable:   {"unreadable", "make it readable for the user that runs flotilla"},
 	FaultKeyMode:      {"private key readable by others", "run chmod 600 on it; if others may have read it, issue a new one"},
 	FaultMalformed:    {"malformed", "restore the file or issue a new one with `flotilla cert`"},
 	FaultKeyMismatch:  {"key does not belong to the certificate", "copy certificate and key from the same `flotilla cert` run"},
 	FaultName:         {"no flotilla name", "issue the certificate with `flotilla cert node` or `flotilla cert client`"},
-	FaultWrongCluster: {"certificate of another cluster", "check --cluster, or issue a certificate for this cluster"},
-	FaultWrongNode:    {"certificate of another node", "check --node-id, or issue a certificate with `flotilla cert node --node-id`"},
+	FaultWrongCluster: {"certificate of another cluster", "check the name of the cluster, or issue a certificate for this one"},
+	FaultWrongNode:    {"certificate of another node", "check the id of the node, or issue a certificate for this one"},
 	FaultWrongRole:    {"certificate of the wrong kind", "nodes need `flotilla cert node`, clients `flotilla cert client`"},
 	FaultExpired:      {"certificate expired", "issue a new one with `flotilla cert`, copy it here, send SIGHUP"},
 	FaultNotYetValid:  {"certificate not valid yet", "check the clock of this machine"},

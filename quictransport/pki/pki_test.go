@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"flotilla/raft/wire"
 )
 
 func newCA(t *testing.T) *Authority {
@@ -55,6 +57,56 @@ func TestWrittenDirectoryLoads(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 3 {
 		t.Fatalf("directory holds %v, %v: want 3 files and no leftovers", entries, err)
+	}
+}
+
+// TestNewCertificateReplacesNothing: what is in a directory stays, keys and what it trusts; a bundle that trusts more than
+// the authority that signs is left whole.
+func TestNewCertificateReplacesNothing(t *testing.T) {
+	ca, other := newCA(t), newCA(t)
+	dir := nodeDir(t, ca)
+	bundle := append(other.PEM(), ca.PEM()...)
+	if err := os.WriteFile(filepath.Join(dir, CAFile), bundle, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	key, err := os.ReadFile(filepath.Join(dir, NodeKeyFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	issue := func(a *Authority, id wire.NodeID) *Bundle {
+		b, err := a.IssueNode("alpha", id, []string{"localhost"}, NodeValidity)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	if err := issue(ca, 5).WriteNew(dir); err == nil || !strings.Contains(err.Error(), NodeKeyFile+": exists already") {
+		t.Errorf("over another node's key: %v", err)
+	}
+	client, err := ca.IssueClient("alpha", NodeValidity)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.WriteNew(dir); err != nil {
+		t.Errorf("a client beside the node: %v", err)
+	}
+	for name, want := range map[string][]byte{NodeKeyFile: key, CAFile: bundle} {
+		if got, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(got) != string(want) {
+			t.Errorf("%s was changed: %v", name, err)
+		}
+	}
+	if err := client.WriteNew(dir); err == nil {
+		t.Error("the client's key was overwritten")
+	}
+	stranger := t.TempDir()
+	if err := os.WriteFile(filepath.Join(stranger, CAFile), other.PEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := issue(ca, 1).WriteNew(stranger); err == nil || !strings.Contains(err.Error(), "another authority") {
+		t.Errorf("into a directory that trusts another authority: %v", err)
+	}
+	if ca.Cluster() != "alpha" {
+		t.Errorf("the authority is of cluster %q, want alpha", ca.Cluster())
 	}
 }
 

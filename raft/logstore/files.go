@@ -110,7 +110,7 @@ func lockDir(dir string, how int, timeout time.Duration) (*os.File, error) {
 		select {
 		case <-poll.C:
 		case <-deadline.C:
-			return nil, errors.Join(fmt.Errorf("%w: %s is locked; stop whoever serves from it first", ErrInUse, path), f.Close())
+			return nil, errors.Join(fmt.Errorf("%w: %s is locked", ErrInUse, path), f.Close())
 		}
 	}
 }

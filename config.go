@@ -1,14 +1,14 @@
 package flotilla
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
-	"slices"
 	"time"
 
+	"flotilla/catalog/birth"
 	"flotilla/quictransport/pki"
 	"flotilla/raft/wire"
 
@@ -76,7 +76,6 @@ const (
 	defaultElection    = time.Second
 
 	maxGroups   = 10_000 // tested up to here
-	maxNodes    = 64     // tested up to here
 	maxReplicas = 9      // larger quorums only cost
 	// minElectionBeats keeps one lost heartbeat from costing a leadership.
 	minElectionBeats = 3
@@ -101,17 +100,7 @@ func (c Config) Validate() error {
 	}
 	fault(c.NewMachine == nil, "no state machines: set NewMachine")
 	fault(c.Bootstrap && len(c.InitialCluster) > 0, "a cluster is born by bootstrap or by an initial cluster, not both")
-	fault(len(c.InitialCluster) > maxNodes, "%d nodes, %d at most", len(c.InitialCluster), maxNodes)
-	seen := map[string]NodeID{}
-	for _, id := range slices.Sorted(maps.Keys(c.InitialCluster)) {
-		addr := c.InitialCluster[id]
-		fault(id == wire.NoNode || id > wire.MaxNodeID, "initial cluster: node id %d: 1 to 2^63-1", id)
-		if _, _, err := net.SplitHostPort(addr); err != nil {
-			fault(true, "initial cluster: node %d: %q is not HOST:PORT", id, addr)
-		}
-		fault(seen[addr] != 0, "initial cluster: nodes %d and %d share the address %s", seen[addr], id, addr)
-		seen[addr] = id
-	}
+	errs = append(errs, birth.CheckNodes(c.InitialCluster)...)
 	fault(c.Groups < 0 || c.Groups > maxGroups, "%d groups: 1 to %d", c.Groups, maxGroups)
 	fault(c.Replication < 0 || c.Replication > maxReplicas, "replication %d: 1 to %d", c.Replication, maxReplicas)
 	fault(d.Heartbeat < minHeartbeat, "heartbeat %v: %v at least", d.Heartbeat, minHeartbeat)
@@ -124,22 +113,14 @@ func (c Config) Validate() error {
 // populated returns c with the defaults that do not depend on the data directory. Cluster, Groups and
 // Replication stay as given in the catalog's check, so that silence contradicts nothing.
 func (c Config) populated() Config {
-	c.Cluster = orDefault(c.Cluster, defaultCluster)
-	c.Listen = orDefault(c.Listen, defaultListen)
-	c.Groups = orDefault(c.Groups, defaultGroups)
-	c.Replication = orDefault(c.Replication, defaultReplication)
-	c.Heartbeat = orDefault(c.Heartbeat, defaultHeartbeat)
-	c.ElectionTimeout = orDefault(c.ElectionTimeout, defaultElection)
+	c.Cluster = cmp.Or(c.Cluster, defaultCluster)
+	c.Listen = cmp.Or(c.Listen, defaultListen)
+	c.Groups = cmp.Or(c.Groups, defaultGroups)
+	c.Replication = cmp.Or(c.Replication, defaultReplication)
+	c.Heartbeat = cmp.Or(c.Heartbeat, defaultHeartbeat)
+	c.ElectionTimeout = cmp.Or(c.ElectionTimeout, defaultElection)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	return c
-}
-
-func orDefault[T comparable](v, fallback T) T {
-	var zero T
-	if v == zero {
-		return fallback
-	}
-	return v
 }

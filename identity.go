@@ -1,29 +1,41 @@
 package flotilla
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"net"
-	"net/netip"
+	"io/fs"
+	"os"
 	"path/filepath"
 
+	"flotilla/catalog"
 	"flotilla/catalog/birth"
 	"flotilla/quictransport/pki"
 	"flotilla/raft/wire"
 )
 
+// rehearse goes through what a first start is refused for, before there is a directory: a refusal leaves nothing behind.
+func (h *Host) rehearse(ctx context.Context) error {
+	if _, err := os.Lstat(h.catalogPath()); !errors.Is(err, fs.ErrNotExist) {
+		return nil // no first start, or something that the next steps name
+	}
+	if err := h.identify(&catalog.Snapshot{}); err != nil {
+		return err
+	}
+	if err := h.openSocket(ctx); err != nil {
+		return err
+	}
+	return h.given().Plan(nil, h.cfg.Listen).CheckSelf(h.cfg.NodeID, h.cfg.Advertise)
+}
+
 // identify finds out who this node is: from the catalog on a restart, where the Config must not contradict it
 // (P33), else from the Config. Either way the certificates must agree.
-func (h *Host) identify(context.Context) error {
-	view, c := h.catalog.View(), &h.cfg
-	given := birth.Given{
-		Node: c.NodeID, Cluster: c.Cluster, Advertise: c.Advertise, Groups: c.Groups, Replication: c.Replication,
-		Nodes: c.InitialCluster, Bootstrap: c.Bootstrap,
-	}
+func (h *Host) identify(view *catalog.Snapshot) error {
 	h.identity = view.Identity
 	switch {
 	case view.Born:
-		if err := given.Check(view); err != nil {
+		if err := h.given().Check(view); err != nil {
 			return err
 		}
 		h.cfg.NodeID, h.cfg.Cluster = h.identity.NodeID, h.identity.ClusterName
@@ -35,7 +47,7 @@ func (h *Host) identify(context.Context) error {
 	h.cfg = h.cfg.populated()
 	if h.tls = h.cfg.TLS; h.tls == nil {
 		var err error
-		dir := orDefault(h.cfg.TLSDir, filepath.Join(h.cfg.Dir, "tls"))
+		dir := cmp.Or(h.cfg.TLSDir, filepath.Join(h.cfg.Dir, "tls"))
 		if h.tls, err = pki.OpenNode(dir, h.cfg.Cluster, h.cfg.NodeID); err != nil {
 			return err
 		}
@@ -43,26 +55,30 @@ func (h *Host) identify(context.Context) error {
 	if got, want := h.tls.Current().Name, pki.NodeName(h.cfg.Cluster, h.cfg.NodeID); got != want {
 		return fmt.Errorf("the certificate names %s, this node is %s", got, want)
 	}
-	if view.Born {
-		return given.CheckList(view, birth.AuthorityOf(h.tls.Current()))
-	}
 	return nil
+}
+
+// given is what the Config says of a cluster.
+func (h *Host) given() *birth.Given {
+	c := &h.cfg
+	return &birth.Given{
+		Node: c.NodeID, Cluster: c.Cluster, Advertise: c.Advertise, Groups: c.Groups, Replication: c.Replication,
+		Nodes: c.InitialCluster, Bootstrap: c.Bootstrap,
+	}
 }
 
 // bear makes a new cluster's part on this node: the logs of its groups, then the catalog's one transaction. A crash
 // in between leaves untouched logs, which the next start finds and replaces.
 func (h *Host) bear(context.Context) error {
+	given, authority := h.given(), birth.AuthorityOf(h.tls.Current())
 	if h.identity.NodeID != wire.NoNode {
-		return birth.CheckLogs(h.store, h.identity.NodeID)
+		if err := birth.CheckLogs(h.store, h.identity.NodeID); err != nil {
+			return err
+		}
+		return given.CheckList(h.catalog.View(), authority, h.store)
 	}
-	plan := birth.Plan{
-		Name: h.cfg.Cluster, Authority: birth.AuthorityOf(h.tls.Current()), Nodes: h.cfg.InitialCluster,
-		Groups: h.cfg.Groups, Replication: h.cfg.Replication,
-	}
-	if h.cfg.Bootstrap {
-		plan.Nodes = map[NodeID]string{h.cfg.NodeID: orDefault(h.cfg.Advertise, h.cfg.Listen)}
-	}
-	if err := checkAddress(&h.cfg, plan.Nodes); err != nil {
+	plan := given.Plan(authority, h.cfg.Listen)
+	if err := plan.CheckSelf(h.cfg.NodeID, h.cfg.Advertise); err != nil {
 		return err
 	}
 	b := plan.Of(h.cfg.NodeID)
@@ -71,20 +87,4 @@ func (h *Host) bear(context.Context) error {
 	}
 	h.identity = b.Identity
 	return h.catalog.Bootstrap(b)
-}
-
-// checkAddress demands that this node stands in the list, under the address it advertises, which others can dial.
-func checkAddress(c *Config, nodes map[NodeID]string) error {
-	addr, listed := nodes[c.NodeID]
-	host, _, _ := net.SplitHostPort(addr)
-	ip, _ := netip.ParseAddr(host)
-	switch {
-	case !listed:
-		return &ConfigError{Text: fmt.Sprintf("node %d is not in the initial cluster %s", c.NodeID, birth.ListText(nodes))}
-	case c.Advertise != "" && c.Advertise != addr:
-		return &ConfigError{Text: fmt.Sprintf("the initial cluster has node %d at %s, it advertises %s", c.NodeID, addr, c.Advertise)}
-	case host == "" || ip.IsUnspecified():
-		return &ConfigError{Text: fmt.Sprintf("nobody can dial %s: advertise an address of this machine", addr)}
-	}
-	return nil
 }

@@ -30,9 +30,10 @@ type step struct {
 func steps() []step {
 	type ctx = context.Context
 	return []step{
+		{name: "first start", open: (*Host).rehearse},
 		{name: "data directory", open: func(h *Host, _ ctx) error { return logstore.MakeDir(h.cfg.Dir) }},
 		{name: "catalog", open: (*Host).openCatalog, close: func(h *Host, _ ctx) error { return h.catalog.Close() }},
-		{name: "identity", open: (*Host).identify},
+		{name: "identity", open: func(h *Host, _ ctx) error { return h.identify(h.catalog.View()) }},
 		{name: "socket", open: (*Host).openSocket},
 		{name: "log", open: (*Host).openLog, close: func(h *Host, _ ctx) error { return h.store.Close() }},
 		{name: "birth", open: (*Host).bear},
@@ -82,9 +83,11 @@ func closeConn(c net.PacketConn) error {
 }
 
 func (h *Host) openCatalog(context.Context) (err error) {
-	h.catalog, err = catalog.Open(filepath.Join(h.cfg.Dir, "catalog.db"), catalog.Options{FreeBytes: h.cfg.catalogSpace})
+	h.catalog, err = catalog.Open(h.catalogPath(), catalog.Options{FreeBytes: h.cfg.catalogSpace})
 	return err
 }
+
+func (h *Host) catalogPath() string { return filepath.Join(h.cfg.Dir, "catalog.db") }
 
 func (h *Host) openLog(context.Context) (err error) {
 	h.store, err = logstore.Open(logstore.Options{Dir: filepath.Join(h.cfg.Dir, "log"), Events: h.logEvent})
@@ -139,9 +142,8 @@ func (h *Host) openEngine(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	vetChange := func(command []byte) error { _, err := catalog.ParseChange(command); return err }
 	for _, g := range h.store.Groups() {
-		c := multiraft.GroupConfig{ID: g.Group, Machine: h.meta, Applied: h.catalog.View().Applied, Vet: vetChange}
+		c := multiraft.GroupConfig{ID: g.Group, Machine: h.meta, Applied: h.catalog.View().Applied, Vet: catalog.VetChange}
 		if g.Group != wire.MetadataGroup {
 			c.Machine, c.Applied, c.Vet = h.cfg.NewMachine(g.Group), 0, h.cfg.Vet
 		}
@@ -153,6 +155,11 @@ func (h *Host) openEngine(ctx context.Context) (err error) {
 }
 
 func (h *Host) startUp(context.Context) error {
+	self, _ := h.catalog.View().Topology.Find(h.identity.NodeID)
+	if h.cfg.Advertise == "" && birth.Elsewhere(h.cfg.Listen, self.Addr) {
+		h.log.Warn("others dial this node where it does not listen", "listen", h.cfg.Listen, "registered", self.Addr,
+			"next", "listen there; if the network leads from there to here, advertise the registered address")
+	}
 	h.meta.dialPeers()
 	h.engine.Start()
 	if err := h.transport.Start(h.engine); err != nil {

@@ -3,6 +3,8 @@ package flotilla_test
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,6 +85,53 @@ func moved(addrs map[flotilla.NodeID]string) map[flotilla.NodeID]string {
 	return out
 }
 
+// TestWrongFirstList: as long as a node has voted for nobody and logged nothing, a wrong list costs its directory only, and
+// the error says so; afterwards it must not (P33, D17).
+func TestWrongFirstList(t *testing.T) {
+	c := newCluster(t, 3)
+	c.open(1) // alone: it waits for the others
+	c.close(1)
+	next := func() string {
+		cfg := c.config(1)
+		cfg.InitialCluster = moved(c.addrs)
+		_, err := flotilla.Open(t.Context(), cfg)
+		var contradiction *flotilla.ContradictionError
+		if !errors.As(err, &contradiction) {
+			t.Fatalf("open: %v, want a contradiction", err)
+		}
+		return contradiction.Next
+	}
+	if text := next(); !strings.Contains(text, "holds no data yet") || !strings.Contains(text, "remove it") {
+		t.Errorf("before anything has happened: %s", text)
+	}
+	c.openAll()
+	c.closeAll()
+	if text := next(); strings.Contains(text, "remove it") || strings.Contains(text, "holds no data") {
+		t.Errorf("after the cluster was up: %s", text)
+	}
+}
+
+// TestDialledElsewhere: a node that listens elsewhere than its cluster dials it says so.
+func TestDialledElsewhere(t *testing.T) {
+	c := newCluster(t, 1)
+	log := &strings.Builder{}
+	c.change = func(cfg *flotilla.Config) { cfg.Logger = slog.New(slog.NewTextHandler(log, nil)) }
+	const told = "others dial this node where it does not listen"
+	c.openAll()
+	c.close(1)
+	if strings.Contains(log.String(), told) {
+		t.Errorf("it listens where it was registered:\n%s", log)
+	}
+	c.change = func(cfg *flotilla.Config) {
+		cfg.Logger, cfg.Listen = slog.New(slog.NewTextHandler(log, nil)), "127.0.0.1:0"
+	}
+	c.openAll()
+	c.close(1)
+	if !strings.Contains(log.String(), told) || !strings.Contains(log.String(), "registered="+c.addrs[1]) {
+		t.Errorf("it listens elsewhere and does not say so:\n%s", log)
+	}
+}
+
 // TestBirthList: a changed certificate authority changes the derived cluster id, and the list given at birth must still
 // be accepted on a restart.
 func TestRestartAfterNewAuthority(t *testing.T) {
@@ -125,9 +174,12 @@ func TestFirstStartNeeds(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("open: %v, want %q", err, tc.want)
 			}
+			if _, err := os.Stat(cfg.Dir); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("a directory was left behind: %v", err)
+			}
 		})
 	}
-	c.open(1) // nothing was left behind
+	c.open(1)
 	c.await(1)
 }
 

@@ -130,6 +130,14 @@ func Encode(c Change) ([]byte, error) {
 	return b, nil
 }
 
+// VetChange refuses what is no command of group 0, most likely one that an application meant for a group of its own.
+func VetChange(command []byte) error {
+	if _, err := ParseChange(command); err != nil {
+		return fmt.Errorf("group 0 is the cluster's own, data groups begin at 1: %w", err)
+	}
+	return nil
+}
+
 // ParseChange reads what Append appends. Whatever it cannot read is an error: skipping it would make
 // replicas differ (F17).
 func ParseChange(b []byte) (Change, error) {

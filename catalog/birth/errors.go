@@ -45,10 +45,13 @@ type UnsafeError struct {
 // Error returns what is unsafe and the next step.
 func (e *UnsafeError) Error() string { return e.What + ": " + e.Next }
 
+// lostNode is what remains to be said to whoever has lost a node's disk.
+const lostNode = "a node whose data was lost cannot be replaced in this version: leave it off, the others serve as long as they are a majority"
+
 // RefusedGeneration says that the cluster knows the node by another data directory (N8, D17).
 func RefusedGeneration(id wire.NodeID) error {
 	return &UnsafeError{
 		What: fmt.Sprintf("the cluster knows node %d by another data directory than this one", id),
-		Next: "start it from its first directory; a node whose disk was lost must rejoin under a new id",
+		Next: "start it from its first directory; " + lostNode,
 	}
 }

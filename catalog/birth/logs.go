@@ -20,10 +20,10 @@ type Logs interface {
 func CreateLogs(store Logs, self wire.NodeID, groups []catalog.Group) error {
 	var drop, create []wire.LogUpdate
 	for _, old := range store.Groups() {
-		if old.Err != nil || old.Last >= old.First || old.HardState != (wire.HardState{}) {
+		if touched(old) {
 			return &UnsafeError{
 				What: fmt.Sprintf("the log of group %d is not empty, but the catalog is", old.Group),
-				Next: "catalog.db was lost: restore it, or move the whole data directory away and let the node rejoin",
+				Next: "catalog.db was lost: restore it from this very disk, never from an older copy; " + lostNode,
 			}
 		}
 		drop = append(drop, wire.LogUpdate{Group: old.Group, Drop: true})
@@ -45,6 +45,11 @@ func CreateLogs(store Logs, self wire.NodeID, groups []catalog.Group) error {
 	return nil
 }
 
+// touched reports whether a log may hold a vote or an entry.
+func touched(g wire.GroupState) bool {
+	return g.Err != nil || g.Last >= g.First || g.HardState != (wire.HardState{})
+}
+
 // CheckLogs refuses a directory whose log was lost: an empty one would vote again in terms it has voted in (D17).
 // Every node holds group 0, and CreateLogs comes before the catalog is born.
 func CheckLogs(store Logs, self wire.NodeID) error {
@@ -53,6 +58,6 @@ func CheckLogs(store Logs, self wire.NodeID) error {
 	}
 	return &UnsafeError{
 		What: fmt.Sprintf("node %d has a catalog but no log", self),
-		Next: "the directory log was lost: restore it, or move the whole data directory away and let the node rejoin",
+		Next: "the directory log was lost: restore it from this very disk, never from an older copy; " + lostNode,
 	}
 }

@@ -1,9 +1,11 @@
 package birth
 
 import (
+	"cmp"
 	"crypto/x509"
 	"errors"
 	"maps"
+	"slices"
 	"strconv"
 
 	"flotilla/catalog"
@@ -18,6 +20,16 @@ type Given struct {
 	// Nodes is an initial cluster; Bootstrap means one of this node alone.
 	Nodes     map[wire.NodeID]string
 	Bootstrap bool
+}
+
+// Plan is the cluster that g has born: what others dial is the list's, or the one node's that Bootstrap means, which
+// listens on listen.
+func (g *Given) Plan(authority *x509.Certificate, listen string) *Plan {
+	p := &Plan{Name: g.Cluster, Authority: authority, Nodes: g.Nodes, Groups: g.Groups, Replication: g.Replication}
+	if g.Bootstrap {
+		p.Nodes = map[wire.NodeID]string{g.Node: cmp.Or(g.Advertise, listen)}
+	}
+	return p
 }
 
 // Check reports everything in which g disagrees with what a node's catalog holds, joined (P33), and ErrRemoved for a
@@ -46,8 +58,8 @@ func (g *Given) Check(view *catalog.Snapshot) error {
 }
 
 // CheckList compares the list of nodes given with the one the cluster was born with. The cluster's id remembers it;
-// after a change of the certificate authority, the topology has to do.
-func (g *Given) CheckList(view *catalog.Snapshot, authority *x509.Certificate) error {
+// after a change of the certificate authority, the topology has to do. The next step depends on what logs hold.
+func (g *Given) CheckList(view *catalog.Snapshot, authority *x509.Certificate, logs Logs) error {
 	plan := Plan{Name: view.Identity.ClusterName, Authority: authority, Nodes: g.Nodes}
 	setting := "initial-cluster"
 	if g.Bootstrap {
@@ -64,8 +76,9 @@ func (g *Given) CheckList(view *catalog.Snapshot, authority *x509.Certificate) e
 	if maps.Equal(have, plan.Nodes) {
 		return nil
 	}
-	return &ContradictionError{
-		Setting: setting, Given: ListText(plan.Nodes), Have: ListText(have),
-		Next: "members change by commands to the running cluster: leave the flag away, or choose another directory for another cluster",
+	next := "the members of a cluster that has run are not changed by a list: leave it away, or choose another directory for another cluster"
+	if !slices.ContainsFunc(logs.Groups(), touched) {
+		next = "leave the list away; was the first one wrong: this directory holds no data yet, remove it and start again with the right one"
 	}
+	return &ContradictionError{Setting: setting, Given: ListText(plan.Nodes), Have: ListText(have), Next: next}
 }

@@ -20,6 +20,11 @@
  *   LIMIT_TWO     two disks are lost, and two empty directories found a second cluster behind the third node's back
  *   LIMIT_CLONE   a copy of a directory runs beside the original, where a peer has lost the original
  *
+ * ONLY_LOSS looks for NothingLost alone. The BUG_ switches break one rule each, for scripts/model.sh --bite. Two variants hold:
+ *
+ * REJOIN is a rule that is not built: the last registration of a node counts, not the first. With one disk lost it is as safe: who
+ * could elect the new body has applied its registration, and with it all that the old one had acknowledged.
+ *
  * MEET is a rule that is not built: nobody votes or acknowledges before every other node has noted its generation on
  * disk. It closes the first three, for two lost disks at any time. Its price is that a cluster is born only when all are there.
  */

@@ -3,9 +3,11 @@ package fencemodel
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"flotilla/epoch"
+	"flotilla/internal/assert"
 	"flotilla/raft/wire"
 )
 
@@ -17,6 +19,12 @@ type World struct {
 	Crashes int
 	// Liar is a fourth party with a valid certificate, which stamps its frames as it likes.
 	Liar bool
+}
+
+// Properties are what every state is held against; docs/model/fence.pml says what each means.
+var Properties = []string{
+	"OneHolder", "RisesByOne", "SavedTogether", "NeverFalls", "NothingStale", "NoStaleAuthority", "HealsInOneRoundTrip",
+	"CatchesUp", "Administrable",
 }
 
 // Broken is a property that does not hold, and the way there.
@@ -74,6 +82,7 @@ func (x *walk) step(s state, format string, args ...any) {
 
 // holds notes that a property is broken in the present state, unless ok.
 func (x *walk) holds(property string, ok bool, format string, args ...any) {
+	assert.That(slices.Contains(Properties, property), "fencemodel: property %s is not listed", property)
 	if ok || x.found != nil {
 		return
 	}

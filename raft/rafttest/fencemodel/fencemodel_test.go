@@ -2,6 +2,10 @@ package fencemodel
 
 import (
 	"errors"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"flotilla/catalog"
@@ -61,6 +65,23 @@ func TestPlantedFaults(t *testing.T) {
 			continue
 		}
 		t.Logf("%s: %d states: %v", f.name, states, broken)
+	}
+}
+
+// The specification and the exploration speak of the same properties.
+func TestSpecificationAgrees(t *testing.T) {
+	raw, err := os.ReadFile("../../../docs/model/fence.pml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(raw), "Properties, under the names")
+	list, _, _ = strings.Cut(list, "scripts/model.sh runs it")
+	var specified []string
+	for _, m := range regexp.MustCompile(`(?m)^ \*   ([A-Z][A-Za-z]+) `).FindAllStringSubmatch(list, -1) {
+		specified = append(specified, m[1])
+	}
+	if !slices.Equal(specified, Properties) {
+		t.Errorf("fence.pml has %v, this package %v", specified, Properties)
 	}
 }
 

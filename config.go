@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"flotilla/catalog"
 	"flotilla/catalog/birth"
 	"flotilla/quictransport/pki"
 	"flotilla/raft/wire"
@@ -33,6 +34,8 @@ type Config struct {
 	Advertise string
 	// HTTPAddr is told to the cluster, so that clients find the node's HTTP side. May be empty.
 	HTTPAddr string
+	// Version is that of the program, for the status of every node: up to 64 visible ASCII characters. May be empty.
+	Version string
 
 	// InitialCluster is the fixed set of nodes a new cluster is born with, the same at each of them. Bootstrap is
 	// the same with this node alone. Either is needed on the first start from Dir.
@@ -98,6 +101,7 @@ func (c Config) Validate() error {
 	if err := pki.ValidateCluster(d.Cluster); err != nil {
 		fault(true, "%v", err)
 	}
+	fault(!catalog.ValidVersion(c.Version), "version %q: up to 64 visible ASCII characters", c.Version)
 	fault(c.NewMachine == nil, "no state machines: set NewMachine")
 	fault(c.Bootstrap && len(c.InitialCluster) > 0, "a cluster is born by bootstrap or by an initial cluster, not both")
 	errs = append(errs, birth.CheckNodes(c.InitialCluster)...)

@@ -105,7 +105,7 @@ func (h *Host) watch() {
 
 // settle registers this data directory with the cluster, then waits for the readiness latch.
 func (h *Host) settle() {
-	if err := birth.Register(h.life, h.meta, h.cfg.HTTPAddr); err != nil {
+	if err := birth.Register(h.life, h.meta, h.cfg.HTTPAddr, h.cfg.Version); err != nil {
 		if h.life.Err() == nil {
 			h.fail(err)
 		}

@@ -31,6 +31,8 @@ type NodeStatus struct {
 	// Address is where peers and native clients find it, HTTP its HTTP side.
 	Address string
 	HTTP    string
+	// Version is that of its program as of its last start, as it said itself; may be empty.
+	Version string
 	// State is "up" or "down" for a member by the connection to it, else what the topology says: "listed" before
 	// its first start, "draining", "removed".
 	State string
@@ -52,7 +54,7 @@ func (h *Host) Status() Status {
 		if n.State == catalog.NodeActive {
 			state = map[bool]string{true: "up", false: "down"}[up[n.ID]]
 		}
-		s.Nodes = append(s.Nodes, NodeStatus{ID: n.ID, Address: n.Addr, HTTP: n.HTTP, State: state})
+		s.Nodes = append(s.Nodes, NodeStatus{ID: n.ID, Address: n.Addr, HTTP: n.HTTP, Version: n.Version, State: state})
 	}
 	for _, g := range view.Groups {
 		local, here := h.engine.GroupStatus(g.ID)

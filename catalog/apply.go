@@ -83,7 +83,7 @@ func (c EpochBump) apply(s *Snapshot, term wire.Term) Result {
 func (c RegisterNode) apply(s *Snapshot, _ wire.Term) Result {
 	n, found := s.Topology.Find(c.ID)
 	switch {
-	case c.Generation == 0 || !validText(c.Addr) || len(c.HTTP) > maxText:
+	case c.Generation == 0 || !validText(c.Addr) || len(c.HTTP) > maxText || !ValidVersion(c.Version):
 		return Result{RefusedInvalid, uint64(c.Generation)}
 	case !found:
 		return Result{RefusedUnknown, uint64(c.ID)}
@@ -93,7 +93,7 @@ func (c RegisterNode) apply(s *Snapshot, _ wire.Term) Result {
 		return Result{RefusedGeneration, uint64(n.Generation)}
 	}
 	was := n
-	n.Generation, n.Addr, n.HTTP = c.Generation, c.Addr, c.HTTP
+	n.Generation, n.Addr, n.HTTP, n.Version = c.Generation, c.Addr, c.HTTP, c.Version
 	if n.State == NodeListed { // a restart does not end a drain (F44)
 		n.State = NodeActive
 	}

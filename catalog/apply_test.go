@@ -187,6 +187,8 @@ func TestRefusals(t *testing.T) {
 		"register no generation":  RegisterNode{ID: 2, Addr: "a:1"},
 		"register no address":     RegisterNode{ID: 2, Generation: 1},
 		"register a long address": RegisterNode{ID: 2, Generation: 1, Addr: long},
+		"register a long version": RegisterNode{ID: 2, Generation: 1, Addr: "a:1", Version: strings.Repeat("v", 65)},
+		"register an escape code": RegisterNode{ID: 2, Generation: 1, Addr: "a:1", Version: "v1\x1b[2J"},
 		"register a long http":    RegisterNode{ID: 2, Generation: 1, Addr: "a:1", HTTP: long},
 		"list nobody":             ListNode{ID: 0, Addr: "a:1"},
 		"list no address":         ListNode{ID: 8},

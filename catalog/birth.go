@@ -65,6 +65,17 @@ func (b *Birth) snapshot() Snapshot {
 
 func validText(s string) bool { return s != "" && len(s) <= maxText }
 
+// ValidVersion reports whether v may be the version of a node's program: up to 64 visible ASCII characters, so that
+// what one node says of itself upsets nobody's terminal.
+func ValidVersion(v string) bool {
+	for i := range len(v) {
+		if v[i] <= ' ' || v[i] > '~' {
+			return false
+		}
+	}
+	return len(v) <= maxVersion
+}
+
 func validTopology(t *Topology) error {
 	if t.Version == 0 || t.Version > wire.MaxNumber || len(t.Nodes) > maxNodes {
 		return fmt.Errorf("topology version %d with %d nodes", t.Version, len(t.Nodes))
@@ -74,7 +85,7 @@ func validTopology(t *Topology) error {
 		if n.ID <= last || n.ID > wire.MaxNodeID {
 			return fmt.Errorf("topology: node %d after node %d", n.ID, last)
 		}
-		if !n.State.Valid() || !validText(n.Addr) || len(n.HTTP) > maxText || (n.Generation == 0) != (n.State == NodeListed) && n.State != NodeRemoved {
+		if !n.State.Valid() || !validText(n.Addr) || len(n.HTTP) > maxText || !ValidVersion(n.Version) || (n.Generation == 0) != (n.State == NodeListed) && n.State != NodeRemoved {
 			return fmt.Errorf("topology: node %d at %q is %s with generation %d", n.ID, n.Addr, n.State, n.Generation)
 		}
 		last = n.ID

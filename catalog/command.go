@@ -36,12 +36,14 @@ type Change interface {
 // term. Result.Value is the epoch after it.
 type EpochBump struct{ Term wire.Term }
 
-// RegisterNode tells that a listed node runs from the data directory with Generation, and where it is found. The
+// RegisterNode tells that a listed node runs from the data directory with Generation, where it is found, and which
+// Version of its program it runs (ValidVersion; for people to see, nothing is decided by it). The
 // first generation of a node wins; another one is refused (N8, D17). Result.Value is the generation that holds.
 type RegisterNode struct {
 	ID         wire.NodeID
 	Generation wire.Generation
 	Addr, HTTP string
+	Version    string
 }
 
 // ListNode adds a node to the topology, which then may register. Result.Value is the topology's version.
@@ -89,9 +91,9 @@ func (c EpochBump) Append(dst []byte) []byte {
 
 // Append implements Change.
 func (c RegisterNode) Append(dst []byte) []byte {
-	dst = wire.AppendUint(header(dst, 4, kindRegisterNode), uint64(c.ID))
+	dst = wire.AppendUint(header(dst, 5, kindRegisterNode), uint64(c.ID))
 	dst = wire.AppendUint(dst, uint64(c.Generation))
-	return wire.AppendString(wire.AppendString(dst, c.Addr), c.HTTP)
+	return wire.AppendString(wire.AppendString(wire.AppendString(dst, c.Addr), c.HTTP), c.Version)
 }
 
 // Append implements Change.
@@ -164,7 +166,10 @@ func readChange(r *wire.Reader, kind uint64) (Change, int) {
 	case kindEpochBump:
 		return EpochBump{Term: wire.Term(r.UintMax(wire.MaxNumber))}, 1
 	case kindRegisterNode:
-		return RegisterNode{ID: node(), Generation: wire.Generation(r.Uint()), Addr: r.String(wire.MaxEntryData), HTTP: r.String(wire.MaxEntryData)}, 4
+		return RegisterNode{
+			ID: node(), Generation: wire.Generation(r.Uint()),
+			Addr: r.String(wire.MaxEntryData), HTTP: r.String(wire.MaxEntryData), Version: r.String(wire.MaxEntryData),
+		}, 5
 	case kindListNode:
 		return ListNode{ID: node(), Addr: r.String(wire.MaxEntryData)}, 2
 	case kindSetNodeState:

@@ -13,7 +13,7 @@ import (
 func someChanges() []Change {
 	return []Change{
 		EpochBump{70000},
-		RegisterNode{ID: 2, Generation: 1 << 63, Addr: "a:1", HTTP: "a:2"},
+		RegisterNode{ID: 2, Generation: 1 << 63, Addr: "a:1", HTTP: "a:2", Version: "v1.2.3"},
 		ListNode{9, "n:9"},
 		SetNodeState{ID: 2, State: NodeDraining, IfVersion: 3},
 		PutGroup{Group{ID: 4, Voters: []wire.NodeID{1, 2}, Learners: []wire.NodeID{3}}, 0},

@@ -7,6 +7,8 @@ import "time"
 const (
 	// maxText bounds names and addresses: a DNS name has 253 bytes at most, a port adds six.
 	maxText = 512
+	// maxVersion bounds the version of a node's program: Go's pseudo-versions have some 50 characters.
+	maxVersion = 64
 	// maxNodes bounds the topology, tombstones of removed nodes included: 64 nodes are tested, and a
 	// tombstone stays for ever.
 	maxNodes = 4096

@@ -58,6 +58,8 @@ type Node struct {
 	// Generation is that of the first data directory that registered; 0 before.
 	Generation wire.Generation
 	State      NodeState
+	// Version is that of the program that registered last, as it said itself; may be empty.
+	Version string
 }
 
 // Topology is the list of nodes, sorted by id. Version rises by one with each change.

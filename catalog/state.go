@@ -99,10 +99,10 @@ func appendTopology(b []byte, s *Snapshot) []byte {
 	b = wire.AppendUint(wire.AppendArray(b, 2), s.Topology.Version)
 	b = wire.AppendArray(b, len(s.Topology.Nodes))
 	for _, n := range s.Topology.Nodes {
-		b = wire.AppendUint(wire.AppendArray(b, 5), uint64(n.ID))
+		b = wire.AppendUint(wire.AppendArray(b, 6), uint64(n.ID))
 		b = wire.AppendString(wire.AppendString(b, n.Addr), n.HTTP)
 		b = wire.AppendUint(b, uint64(n.Generation))
-		b = wire.AppendUint(b, uint64(n.State))
+		b = wire.AppendString(wire.AppendUint(b, uint64(n.State)), n.Version)
 	}
 	return b
 }
@@ -111,10 +111,10 @@ func readTopology(r *wire.Reader, s *Snapshot) {
 	r.Array(2)
 	s.Topology.Version = r.UintMax(wire.MaxNumber)
 	for range r.ArrayLen(maxNodes) {
-		r.Array(5)
+		r.Array(6)
 		n := Node{
 			ID: wire.NodeID(r.Uint()), Addr: r.String(maxText), HTTP: r.String(maxText),
-			Generation: wire.Generation(r.Uint()), State: NodeState(r.UintMax(0xff)),
+			Generation: wire.Generation(r.Uint()), State: NodeState(r.UintMax(0xff)), Version: r.String(maxVersion),
 		}
 		if r.Err() != nil {
 			return

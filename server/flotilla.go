@@ -60,7 +60,7 @@ func (n node) Status() *protocol.Status {
 	from := n.host.Status()
 	s := &protocol.Status{Cluster: from.Cluster, ClusterID: from.ClusterID, Epoch: uint64(from.Epoch), Node: from.Node}
 	for _, m := range from.Nodes {
-		to := protocol.NodeStatus{ID: m.ID, Address: m.Address, State: m.State}
+		to := protocol.NodeStatus{ID: m.ID, Address: m.Address, State: m.State, Version: m.Version}
 		if m.ID == from.Node {
 			to.Version = n.version
 		}

@@ -23,16 +23,16 @@ type Meta interface {
 	ProposeMeta(ctx context.Context, command []byte) ([]byte, error)
 }
 
-// Register tells the cluster the data directory and HTTP address of the node that meta's catalog belongs to, until it
+// Register tells the cluster data directory, HTTP address and program version of the node that meta's catalog belongs to, until it
 // has taken effect. The first data directory to register a node's id wins; the node of any other gets an *UnsafeError
 // and must not serve (N8, D17). Errors are final: unreachable leaders are waited for until ctx ends.
-func Register(ctx context.Context, meta Meta, httpAddr string) error {
+func Register(ctx context.Context, meta Meta, httpAddr, version string) error {
 	identity := meta.View().Identity
 	self, _ := meta.View().Topology.Find(identity.NodeID)
-	if self.Generation == identity.Generation && self.HTTP == httpAddr {
+	if self.Generation == identity.Generation && self.HTTP == httpAddr && self.Version == version {
 		return nil
 	}
-	c := catalog.RegisterNode{ID: identity.NodeID, Generation: identity.Generation, Addr: self.Addr, HTTP: httpAddr}
+	c := catalog.RegisterNode{ID: identity.NodeID, Generation: identity.Generation, Addr: self.Addr, HTTP: httpAddr, Version: version}
 	pause := time.NewTicker(registerPause)
 	defer pause.Stop()
 	for {

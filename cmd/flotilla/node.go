@@ -54,7 +54,7 @@ func (n *node) open(ctx context.Context, o serveOptions, log *slog.Logger) error
 	// Connections of clients can come before there is a server; they are refused until then.
 	var clients atomic.Pointer[server.Server]
 	c := o.node
-	c.HTTPAddr, c.Logger = n.http.addr(), log
+	c.HTTPAddr, c.Logger, c.Version = n.http.addr(), log, versionInfo().Version
 	c.NewMachine = func(flotilla.GroupID) flotilla.StateMachine { return kv.New() }
 	c.Vet = kv.Vet
 	c.ClientConn = func(conn *quic.Conn) {

@@ -26,8 +26,8 @@ type Config struct {
 	// Cluster is the cluster's name as in the certificates. Default "flotilla", or what Dir says.
 	Cluster string
 
-	// Listen is the UDP address for peers and native clients. Conn, when set, is used instead and is closed
-	// by the node.
+	// Listen is the UDP address for peers and native clients; default 127.0.0.1:7400, port 0 any that is free. Conn,
+	// when set, is used instead and is closed by the node.
 	Listen string
 	Conn   net.PacketConn
 	// Advertise is what others dial. Default: the address in InitialCluster, else the one listened on.

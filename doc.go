@@ -8,14 +8,13 @@
 // It hides how the storeys are put together, started and stopped. It guarantees that a command which Propose answered
 // without an error is never lost while a majority of the group keeps its disk, that each error says whether the
 // command was applied, that a restart from a directory is the same node or an error (P33), and that Close waits
-// for everything Open began and leaves the directory ready to be opened again in the same process (P8).
+// for everything Open began and leaves the directory ready to be opened again in the same process (P8). Example:
 //
 //	host, err := flotilla.Open(ctx, flotilla.Config{
 //		Dir: "data", NodeID: 1, Bootstrap: true, TLSDir: "tls",
 //		NewMachine: func(flotilla.GroupID) flotilla.StateMachine { return newCounter() },
 //	})
-//	<-host.Ready()
+//	<-host.Ready() // in a select with host.Failed, which is closed when it never becomes ready
 //	result, err := host.Group(1).Propose(ctx, []byte("add 2"))
 //	answer, err := host.Group(1).Query(ctx, nil)
-//	err = host.Close(ctx)
 package flotilla

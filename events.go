@@ -2,7 +2,6 @@ package flotilla
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -46,14 +45,10 @@ func (h *Host) transportEvent(e quictransport.Event) {
 
 // heedRefusal ends a node that its peers refuse for what it is: waiting would not help.
 func (h *Host) heedRefusal(e quictransport.Event) {
-	var closed *quictransport.CloseError
-	if !errors.As(e.Err, &closed) || !closed.Remote {
-		return
-	}
 	switch self := h.identity.NodeID; { // one peer's word is not enough: it may lie
-	case closed.Reason == quictransport.ReasonGeneration && h.meta.generation(self) != h.identity.Generation:
+	case e.Said() == quictransport.ReasonGeneration && h.meta.generation(self) != h.identity.Generation:
 		h.fail(birth.RefusedGeneration(self))
-	case closed.Reason == quictransport.ReasonRemoved && h.verdict.Removed(self, e.Peer, h.meta.View()):
-		h.fail(fmt.Errorf("node %d: %w", h.identity.NodeID, ErrRemoved))
+	case e.Said() == quictransport.ReasonRemoved && h.verdict.Removed(self, e.Peer, h.meta.View()):
+		h.fail(fmt.Errorf("node %d: %w", self, ErrRemoved))
 	}
 }

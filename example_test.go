@@ -11,12 +11,17 @@ import (
 	"flotilla/quictransport/pki"
 )
 
-// tally is a replicated counter: each command adds one.
+// tally is a replicated counter: each command adds one. What it does not know it refuses in the result: an error would
+// take the group out of service.
 type tally struct{ n int }
 
 func (t *tally) Apply(batch []flotilla.Command) ([][]byte, error) {
 	results := make([][]byte, len(batch))
-	for i := range batch {
+	for i, c := range batch {
+		if string(c.Data) != "one more" {
+			results[i] = []byte("refused: unknown command")
+			continue
+		}
 		t.n++
 		results[i] = fmt.Appendf(nil, "%d", t.n)
 	}
@@ -42,7 +47,11 @@ func Example() {
 		NewMachine: func(flotilla.GroupID) flotilla.StateMachine { return &tally{} },
 	})
 	must(err)
-	<-host.Ready()
+	select {
+	case <-host.Ready():
+	case <-host.Failed():
+		panic(host.Err())
+	}
 	result, err := host.Group(1).Propose(ctx, []byte("one more"))
 	must(err)
 	answer, err := host.Group(1).Query(ctx, nil)

@@ -37,7 +37,9 @@ func (g *Group) ID() GroupID { return g.id }
 
 // Propose has data applied by the group's machine and returns its result. It takes one hop to the leader where
 // that is another node (P18). Errors are *Error, whose code says whether data was applied (N7): only
-// CodeUnknownOutcome may have been. Without a known leader it fails at once; the caller owns the deadline.
+// CodeUnknownOutcome may have been, and is proposed again only where twice does no harm: sessions are the key-value
+// client's, a machine of your own tells repeats apart itself. Without a known leader it fails at once, with CodeNoLeader;
+// the caller owns the deadline, and tries again.
 func (g *Group) Propose(ctx context.Context, data []byte) (Result, error) {
 	var result Result
 	var err error

@@ -17,14 +17,6 @@ import (
 	"flotilla/raft/wire"
 )
 
-// The ports of the engine and what fills them.
-var (
-	_ multiraft.Transport    = (*quictransport.Transport)(nil)
-	_ multiraft.LogStore     = (*logstore.Store)(nil)
-	_ multiraft.StateMachine = (*metadata)(nil)
-	_ quictransport.Handler  = (*multiraft.Engine)(nil)
-)
-
 // errClosed is why what a host has under way ends when it is closed.
 var errClosed = errors.New("node closed")
 

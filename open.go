@@ -52,8 +52,8 @@ func steps() []step {
 	}
 }
 
-// Open starts a node and returns while it is still finding its cluster: wait for Ready. When Open fails it has
-// undone what it began, and Conn, if given, is closed.
+// Open starts a node and returns while it is still finding its cluster: wait for Ready or Failed. The end of ctx cuts
+// Open short; a node that runs ends by Close alone. When Open fails it has undone what it began, and Conn, if given, is closed.
 func Open(ctx context.Context, cfg Config) (*Host, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, errors.Join(err, closeConn(cfg.Conn))

@@ -1,6 +1,7 @@
 package quictransport
 
 import (
+	"errors"
 	"fmt"
 
 	"flotilla/raft/wire"
@@ -49,4 +50,13 @@ type Event struct {
 	// Addr is the other side's address.
 	Addr string
 	Err  error
+}
+
+// Said returns the reason for which the peer closed the connection, 0 when it did not.
+func (e Event) Said() Reason {
+	var closed *CloseError
+	if errors.As(e.Err, &closed) && closed.Remote {
+		return closed.Reason
+	}
+	return 0
 }

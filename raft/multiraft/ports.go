@@ -44,7 +44,7 @@ type Command struct {
 
 // StateMachine is what a group replicates. The engine calls it from one goroutine at a time, so it
 // needs no lock of its own. Apply must be deterministic: no clock, no randomness, no I/O outside.
-// An error or a panic of any method quarantines the group on this node (P4), but for Apply's wire.ErrNoSpace.
+// An error of Apply, but wire.ErrNoSpace, or a panic of any method quarantines the group on this node (P4).
 type StateMachine interface {
 	// Apply applies commands in log order (P10) and returns one result for each; results may be nil. It runs once
 	// per command and process life, and again after a restart from the applied index given at AddGroup. The batch is

@@ -327,6 +327,7 @@ func snapshotToTheirs(s *wire.Snapshot) *pb.Snapshot {
 	m := &s.Membership
 	conf := &pb.ConfState{
 		Voters: idsToTheirs(m.Voters), Learners: idsToTheirs(m.Learners), VotersOutgoing: idsToTheirs(m.Outgoing), LearnersNext: idsToTheirs(m.Demoted),
+		AutoLeave: new(m.Joint()),
 	}
 	return &pb.Snapshot{
 		// The data is only the index of the change that made the membership, which the reference does not know.

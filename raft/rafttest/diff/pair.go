@@ -60,7 +60,6 @@ type mark struct{ round, position uint64 }
 // read is one read of the schedule at the node that asked.
 type read struct {
 	floor         wire.Index // highest commit index anywhere when it was asked for
-	soleVoter     bool       // somewhere on its way it may have met a leader that is the only voter
 	done, refused bool       // by ours
 	index         wire.Index
 	theirsDone    bool

@@ -329,6 +329,10 @@ func (w *world) alignLeave(p *pair) {
 	if set := wire.ReadChangeSet(wire.NewReader(ours[len(theirs)].Data)); len(set.Changes) > 0 {
 		return
 	}
+	if p.before.transferee == 0 {
+		w.failf(p, "ours leaves a joint configuration before the reference does")
+		return
+	}
 	w.note(depLeaveSooner)
 	if err := p.theirs.node.ProposeConfChange(&pb.ConfChangeV2{}); err != nil {
 		w.failf(p, "ours leaves a joint configuration, the reference says %v", err)

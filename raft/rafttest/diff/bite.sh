@@ -30,20 +30,19 @@ plant "votes for a shorter log" follower.go '|| !c.log.upToDate(m.Index, m.LogTe
 plant "acknowledges what was not compared" follower.go 'c.acknowledge(m.From, verified)' 'c.acknowledge(m.From, c.log.last())'
 plant "acknowledges before the disk" follower.go 'need := max(c.persist.needHard(), c.log.vouches(i, c.persist.issued+1))' 'need := c.persist.needHard()'
 plant "says its vote before the disk" persistence.go 'if p.dirty {' 'if false {'
-plant "commits an earlier term by count" leader.go ' && i >= c.lead.start {' ' {'
-plant "counts a learner" leader.go '{c.membership.Voters, c.membership.Outgoing}' '{append(c.membership.Learners[:len(c.membership.Learners):len(c.membership.Learners)], c.membership.Voters[min(len(c.membership.Voters)-1,len(c.membership.Learners)):]...), c.membership.Outgoing}'
+plant "commits an earlier term by count" leader.go 'mutant.Is(mutant.CommitEarlierTerm)' '!mutant.Is(mutant.CommitEarlierTerm)'
+plant "counts a learner" leader.go 'mutant.Is(mutant.CountLearner)' '!mutant.Is(mutant.CountLearner)'
 plant "confirms a read without a quorum" read.go 'confirmed := c.agreed(' 'confirmed := c.reads.round + 0*c.agreed('
-plant "begins reads before its first commit" read.go ' && c.commit >= c.lead.start' ''
+plant "begins reads before its first commit" read.go 'mutant.Is(mutant.ReadBeforeOwnCommit)' '!mutant.Is(mutant.ReadBeforeOwnCommit)'
 plant "raises the term for a pre-vote" follower.go '		c.learnCommit(&m)
 	}' '		c.become(m.Term, wire.NoNode)
 	}'
-plant "believes a heartbeat's commit index" follower.go 'min(m.Commit, c.verified)' 'min(m.Commit, c.log.last())'
-plant "leads on without a majority" leader.go 'if !c.majorityHeard()' 'if false'
-plant "campaigns with a change unapplied" candidate.go ' && !c.unappliedChange()' ''
+plant "believes a heartbeat's commit index" follower.go 'mutant.Is(mutant.BelieveHeartbeat)' '!mutant.Is(mutant.BelieveHeartbeat)'
+plant "leads on without a majority" leader.go 'mutant.Is(mutant.LeadWithoutMajority)' '!mutant.Is(mutant.LeadWithoutMajority)'
+plant "campaigns with a change unapplied" candidate.go 'mutant.Is(mutant.CampaignBehindChange)' '!mutant.Is(mutant.CampaignBehindChange)'
 plant "changes while another is pending" change.go 'len(c.apply.changes) > 0 ||' ''
 plant "truncates where the logs agree" follower.go 'if term != e.Term {' 'if term != e.Term || e.Index == c.log.last() && e.Index > c.commit {'
-plant "does not send what is proposed" leader.go 'c.lead.uncommitted += e.Size()
-	c.lead.dirty = true' 'c.lead.uncommitted += e.Size()'
+plant "does not send what is proposed" leader.go 'mutant.Is(mutant.ProposalNotSent)' '!mutant.Is(mutant.ProposalNotSent)'
 plant "keeps the conflicting suffix of a snapshot" install.go 'if !held {
 		c.moveLog(&s)' 'if !held && c.log.last() >= s.Index {
 		c.setCommit(s.Index)

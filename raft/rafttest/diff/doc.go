@@ -11,6 +11,7 @@
 //     applied, the leader's match indexes, what is durable, the election clock;
 //   - what they say must be equal, message by message, field by field (type, term, index, log term, commit, reject,
 //     hints, entries), after a translation that both sides share (message.go);
+//   - memberships must be equal, joint ones in both halves; the reference leaves those by itself, as ours does;
 //   - reads must get the same index at the same step;
 //   - each must keep the safety invariants by itself (safety.go).
 //

@@ -17,7 +17,8 @@ plant() {
 		{ echo "$name: the line to be broken is not there any more"; exit 2; }
 	(cd "$scratch/tree/raft/rafttest/diff" && go build -o "$scratch/diff" .) || exit 2
 	local began=$(date +%s.%N)
-	if nice "$scratch/diff" -schedules "$limit" -seed 1 >"$scratch/out" 2>&1; then
+	# A fault that makes a core spin must not take the machine along.
+	if (ulimit -v 4000000 && nice timeout 300 "$scratch/diff" -schedules "$limit" -seed 1) >"$scratch/out" 2>&1; then
 		echo "SURVIVES  $name"
 		survived=1
 		return

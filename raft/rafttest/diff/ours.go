@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+
 	"flotilla/raft"
 	"flotilla/raft/progress"
 	"flotilla/raft/wire"
@@ -19,6 +21,9 @@ type ours struct {
 	installed  wire.Snapshot // the last one
 	err        error         // the harness, or what the core must not have answered
 }
+
+// maxTurns bounds how often in a row a core may have something ready without being called: beyond it, it spins.
+const maxTurns = 1000
 
 // ourWrite is one update on its way to the disk.
 type ourWrite struct {
@@ -83,7 +88,11 @@ func (o *ours) step(m wire.Message) {
 
 // drain takes all that the core has ready. Entries are applied at once; writes wait for sync.
 func (o *ours) drain(stamp int, out *output) {
-	for o.core.HasReady() && o.err == nil {
+	for turns := 0; o.core.HasReady() && o.err == nil; turns++ {
+		if turns == maxTurns {
+			o.err = fmt.Errorf("still something ready after %d turns", turns)
+			return
+		}
 		o.core.Ready(&o.ready)
 		rd := &o.ready
 		for i := range rd.Messages {

@@ -28,6 +28,7 @@ func (c *Core) electable() bool {
 // Campaign starts a (pre-)election now. It does nothing on a leader, on a node that is no voter, and on one
 // that may not campaign yet.
 func (c *Core) Campaign() {
+	c.Wake()
 	if c.err == nil && c.role != Leader && c.electable() && !c.bound() {
 		c.campaign(byTimeout)
 	}

@@ -45,6 +45,7 @@ type Core struct {
 	ticks           uint64 // since New
 	elapsed         int    // since a leader was heard or the last election began
 	electionTimeout int    // drawn anew at each change of role
+	asleep          bool   // time does not pass (sleep.go)
 	promised        uint64 // the tick until which this node neither votes nor stands (lease.go)
 
 	out  []wire.Message // may leave at once
@@ -139,7 +140,7 @@ func (c *Core) fail(err error) {
 
 // Tick advances the core's time by one tick.
 func (c *Core) Tick() {
-	if c.err != nil {
+	if c.err != nil || c.asleep {
 		return
 	}
 	c.ticks++
@@ -158,6 +159,9 @@ func (c *Core) Tick() {
 
 // TickN says that so many ticks have passed at once: for a driver that was held up and measures time.
 func (c *Core) TickN(n int) {
+	if c.asleep {
+		return
+	}
 	often := min(n, 2*c.cfg.ElectionTicks) // by then everything has run out
 	c.ticks += uint64(n - often)
 	for range often {
@@ -178,6 +182,7 @@ func (c *Core) become(term wire.Term, leader wire.NodeID) {
 func (c *Core) rest(r Role, leader wire.NodeID) {
 	c.role, c.leader = r, leader
 	c.verified = c.commit
+	c.asleep = false
 	c.refuseReads(nil)
 	c.lead.end()
 	c.votes.tally.Reset()

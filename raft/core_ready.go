@@ -64,7 +64,7 @@ func (c *Core) Status() Status {
 		Group: c.group, Self: c.self, Role: c.role, Term: c.term, Vote: c.vote, Leader: c.leader,
 		Commit: c.commit, Handed: c.apply.handed, Applied: c.apply.applied,
 		Last: c.log.last(), Durable: c.log.durable, Membership: c.membership,
-		Transferee: c.lead.transfer.to, WaitingReads: c.reads.waitingCount(), Err: c.err,
+		Transferee: c.lead.transfer.to, Asleep: c.asleep, WaitingReads: c.reads.waitingCount(), Err: c.err,
 	}
 	for i := range c.lead.followers {
 		f := &c.lead.followers[i]

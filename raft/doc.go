@@ -43,6 +43,7 @@
 //	leader.go       taking office, proposals, heartbeats, commit
 //	replicate.go    what is sent to whom, acknowledgements, refusals
 //	read.go         read indexes
+//	sleep.go        groups in which nothing happens
 //	lease.go        read indexes without a round, and what that rests on
 //	change.go       changes of the membership
 //	transfer.go     leadership transfer
@@ -84,4 +85,6 @@
 //	     and nobody campaigns; then log, commit index, applied index and membership move to it, forward only.
 //	I19  With lease reads on, nobody votes or stands within an election timeout of hearing a leader, but by its order; a read is
 //	     answered without a round only by a round that was sent within a shorter time, and never after such an order.
+//	I20  Who sleeps says nothing and changes nothing*; a leader falls asleep only with everything committed and on the disk of
+//	     every member*.
 package raft

@@ -20,6 +20,7 @@ type hostile struct {
 	roles  [4]int
 	errors int
 	moves  int // snapshots installed
+	slept  int
 }
 
 func newHostile(t testing.TB, r *rand.Rand) *hostile {
@@ -83,7 +84,7 @@ func (h *hostile) message() wire.Message {
 	index := func() wire.Index { return wire.Index(h.near(uint64(c.log.last()))) }
 	term := func() wire.Term { return wire.Term(h.near(uint64(c.term))) }
 	m := wire.Message{
-		Type: wire.MessageType(h.r.UintN(15)), Reject: h.r.UintN(3) == 0, Group: testGroup,
+		Type: wire.MessageType(h.r.UintN(16)), Reject: h.r.UintN(3) == 0, Group: testGroup,
 		From: wire.NodeID(h.r.UintN(6)), To: 1, Term: term(), LogTerm: term(), Index: index(), Commit: index(),
 		Hint: index(), HintTerm: term(), Context: h.near(c.reads.round),
 	}
@@ -145,7 +146,13 @@ func (h *hostile) act() {
 	case 17:
 		_, _, _ = c.ProposeChange(h.changes())
 	case 18:
-		c.Campaign()
+		if h.r.UintN(2) == 0 {
+			c.Campaign()
+		}
+		if c.Sleep() {
+			h.slept++
+		}
+		c.PeerLost(wire.NodeID(h.r.UintN(6)))
 	case 19:
 		if h.r.UintN(10) == 0 {
 			c.Compact(c.apply.applied)
@@ -226,7 +233,7 @@ func (c *Core) ownReads() int {
 // once.
 func TestHostilePeers(t *testing.T) {
 	var roles [4]int
-	refused, moves, runs := 0, 0, 600
+	refused, moves, slept, runs := 0, 0, 0, 600
 	if testing.Short() {
 		runs = 100
 	}
@@ -247,6 +254,7 @@ func TestHostilePeers(t *testing.T) {
 		}
 		refused += h.errors
 		moves += h.moves
+		slept += h.slept
 	}
 	for i, n := range roles {
 		if n < runs {
@@ -256,7 +264,10 @@ func TestHostilePeers(t *testing.T) {
 	if refused < runs {
 		t.Errorf("only %d messages refused", refused)
 	}
-	if moves < runs/10 {
+	if slept < runs/10 {
+		t.Errorf("only %d leaders fell asleep", slept)
+	}
+	if moves < runs/20 {
 		t.Errorf("only %d snapshots installed", moves)
 	}
 	t.Logf("steps by role %v, %d messages refused, %d snapshots installed", roles, refused, moves)

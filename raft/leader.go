@@ -123,8 +123,9 @@ func (c *Core) Propose(data []byte) (wire.Index, wire.Term, error) {
 	return c.appendOwn(wire.EntryData, data), c.term, nil
 }
 
-// refusal says why nothing can be proposed here now, nil if something can.
+// refusal says why nothing can be proposed here now, nil if something can. Who is asked wakes up.
 func (c *Core) refusal() error {
+	c.Wake()
 	switch {
 	case c.err != nil:
 		return &wire.Error{Code: wire.CodeQuarantined, Group: c.group, Cause: c.err}
@@ -244,6 +245,7 @@ func (c *Core) leadHeartbeatReply(m wire.Message) error {
 	}
 	f.Heard()
 	f.AnsweredRound(m.Context)
+	f.Regards(m.Index)
 	c.confirmReads()
 	if m.Reject && c.lead.transfer.to == m.From {
 		c.lead.transfer = transfer{} // it will not stand

@@ -41,6 +41,7 @@ func (r *reads) waitingCount() int { return len(r.waiting) + len(r.started) + le
 // same context comes in Ready.Reads, with the index or with a *wire.Error: CodeNotLeader or CodeNoLeader (also
 // when no majority answered within an election timeout), CodeOverloaded.
 func (c *Core) ReadIndex(context uint64) {
+	c.Wake()
 	req := readRequest{from: c.self, context: context, since: c.ticks}
 	switch {
 	case c.err != nil:

@@ -162,7 +162,7 @@ func (c *Core) caughtUp(f *progress.Follower) bool {
 // Unreachable says that messages to peer could not be sent. A leader then sends it no more than heartbeats
 // until it is heard again, and starts over with a probe.
 func (c *Core) Unreachable(peer wire.NodeID) {
-	if f := c.lead.follower(peer); f != nil {
+	if f := c.lead.follower(peer); f != nil && !c.asleep { // who sleeps has nothing on its way
 		f.Lost()
 	}
 }

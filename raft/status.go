@@ -27,6 +27,8 @@ type Status struct {
 	Membership wire.Membership
 	// Transferee is the node that leadership is being handed to, NoNode when none.
 	Transferee wire.NodeID
+	// Asleep is set while time does not pass.
+	Asleep bool
 	// WaitingReads counts reads without an answer.
 	WaitingReads int
 	// Followers is what a leader knows of every other member, by rising node id; nil for other roles.

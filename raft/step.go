@@ -11,7 +11,7 @@ type handler func(*Core, wire.Message) error
 
 // handlers is who deals with what. A nil entry means that the message says nothing to that role: it is late, or
 // its sender is mistaken. Pre-votes are dealt with before terms are compared (stepPreVote).
-var handlers = [...][wire.MsgSnapshot + 1]handler{
+var handlers = [...][wire.MsgSleep + 1]handler{
 	Follower: {
 		wire.MsgVote:           (*Core).giveVote,
 		wire.MsgAppend:         (*Core).followAppend,
@@ -20,6 +20,7 @@ var handlers = [...][wire.MsgSnapshot + 1]handler{
 		wire.MsgReadIndexReply: (*Core).followReadIndex,
 		wire.MsgTimeoutNow:     (*Core).followTimeoutNow,
 		wire.MsgSnapshot:       (*Core).followSnapshot,
+		wire.MsgSleep:          (*Core).followSleep,
 	},
 	PreCandidate: {
 		wire.MsgPreVoteReply: (*Core).countVote,
@@ -27,6 +28,7 @@ var handlers = [...][wire.MsgSnapshot + 1]handler{
 		wire.MsgAppend:       (*Core).yieldAppend,
 		wire.MsgHeartbeat:    (*Core).yieldHeartbeat,
 		wire.MsgSnapshot:     (*Core).yieldSnapshot,
+		wire.MsgSleep:        (*Core).yieldSleep,
 		wire.MsgReadIndex:    (*Core).refuseReadIndex,
 	},
 	Candidate: {
@@ -35,6 +37,7 @@ var handlers = [...][wire.MsgSnapshot + 1]handler{
 		wire.MsgAppend:    (*Core).yieldAppend,
 		wire.MsgHeartbeat: (*Core).yieldHeartbeat,
 		wire.MsgSnapshot:  (*Core).yieldSnapshot,
+		wire.MsgSleep:     (*Core).yieldSleep,
 		wire.MsgReadIndex: (*Core).refuseReadIndex,
 	},
 	Leader: {
@@ -45,6 +48,7 @@ var handlers = [...][wire.MsgSnapshot + 1]handler{
 		wire.MsgHeartbeatReply: (*Core).leadHeartbeatReply,
 		wire.MsgReadIndex:      (*Core).leadReadIndex,
 		wire.MsgSnapshot:       (*Core).meetRival,
+		wire.MsgSleep:          (*Core).meetRival,
 	},
 }
 
@@ -58,6 +62,7 @@ func (c *Core) Step(m wire.Message) error {
 	if err := c.admit(&m); err != nil {
 		return err
 	}
+	c.wakeFor(&m)
 	if err := c.dispatch(m); err != nil {
 		return err
 	}
@@ -120,7 +125,7 @@ func (c *Core) admit(m *wire.Message) error {
 // stepHigher deals with a message of a higher term (P16).
 func (c *Core) stepHigher(m wire.Message) error {
 	switch m.Type {
-	case wire.MsgAppend, wire.MsgHeartbeat, wire.MsgSnapshot:
+	case wire.MsgAppend, wire.MsgHeartbeat, wire.MsgSnapshot, wire.MsgSleep:
 		c.become(m.Term, m.From)
 		return handlers[Follower][m.Type](c, m)
 	case wire.MsgVote:
@@ -147,7 +152,7 @@ func (c *Core) stepHigher(m wire.Message) error {
 func (c *Core) stepLower(m wire.Message) error {
 	assert.That(m.Term < c.term, "I16: not a lower term")
 	switch m.Type {
-	case wire.MsgAppend, wire.MsgHeartbeat, wire.MsgSnapshot, wire.MsgVote:
+	case wire.MsgAppend, wire.MsgHeartbeat, wire.MsgSnapshot, wire.MsgSleep, wire.MsgVote:
 		notice := to(m.From, wire.MsgHeartbeatReply)
 		notice.Index = c.commit
 		c.send(notice)

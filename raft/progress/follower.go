@@ -41,6 +41,8 @@ type Follower struct {
 	quiet int
 	// told is the commit index that the follower was last sent in an append.
 	told wire.Index
+	// commit is the commit index that it last told in a heartbeat reply.
+	commit wire.Index
 	// round is the highest read round it has answered.
 	round uint64
 }
@@ -80,6 +82,12 @@ func (f *Follower) Quiet() int { return f.quiet }
 
 // Told returns the commit index last sent to it in an append.
 func (f *Follower) Told() wire.Index { return f.told }
+
+// Commit returns the commit index that it told last.
+func (f *Follower) Commit() wire.Index { return f.commit }
+
+// Regards says that it regards everything up to i as committed. Late word of less says nothing.
+func (f *Follower) Regards(i wire.Index) { f.commit = max(f.commit, i) }
 
 // Round returns the highest read round it has answered.
 func (f *Follower) Round() uint64 { return f.round }

@@ -33,6 +33,7 @@ const (
 	taskInstalled
 	taskAbandon
 	taskDie
+	taskBeacon
 	taskRestart
 	taskResume
 	taskHealCut

@@ -109,6 +109,13 @@ func startFrom(n wire.NodeID, i wire.Index, sum uint64) Event {
 	return e
 }
 
+func sleeps(n wire.NodeID) Event { return Event{Kind: EventAsleep, Node: n} }
+
+func wakes(n wire.NodeID) Event { return Event{Kind: EventAwake, Node: n} }
+
+// everywhere are two entries of term 1 on all disks.
+var everywhere = history(stored(1, entries(1, 1, 1)), stored(2, entries(1, 1, 1)), stored(3, entries(1, 1, 1)), stored(4, entries(1, 1, 1)))
+
 func asks(n wire.NodeID, context uint64) Event {
 	return Event{Kind: EventRead, Node: n, Context: context}
 }
@@ -406,6 +413,22 @@ func TestCheckersBite(t *testing.T) {
 			"start with another state", &SnapshotSafety{},
 			history(all, committed, crash(1), startFrom(1, 2, sumOf(entries(1, 1, 1).Entries))),
 			history(all, committed, crash(1), startFrom(1, 2, 5)), "starts at 2 with another state",
+		},
+		{
+			"speaks in its sleep", &QuietSleep{},
+			history(all, sleeps(1), wakes(1), ack(1, 2, 1, 0)),
+			history(all, sleeps(1), ack(1, 2, 1, 0)), "sleeps and goes on",
+		},
+		{
+			"asleep with something uncommitted", &QuietSleep{},
+			history(all, everywhere, elected(1, 1), state(1, raft.Leader, 1, 2), sleeps(1)),
+			history(all, everywhere, elected(1, 1), state(1, raft.Leader, 1, 1), sleeps(1)), "with commit 1 of 2",
+		},
+		{
+			"asleep although a learner lacks something", &QuietSleep{},
+			history(all, everywhere, elected(1, 1), state(1, raft.Leader, 1, 2), sleeps(1)),
+			history(all, stored(1, entries(1, 1, 1)), stored(2, entries(1, 1, 1)), stored(3, entries(1, 1, 1)), elected(1, 1),
+				state(1, raft.Leader, 1, 2), sleeps(1)), "not on the disk of 4",
 		},
 	}
 	tried := map[string]bool{}

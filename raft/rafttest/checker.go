@@ -21,7 +21,7 @@ func Checkers() []Checker {
 		&TermMonotonic{}, &CommitMonotonic{}, &CommitQuorum{}, &CommitTerm{},
 		&VoteDurability{}, &SingleVote{}, &AckDurability{},
 		&LinearizableRead{}, &OnlyVotersCampaign{}, &OneChange{}, &JointIsLeft{}, &MembershipChain{},
-		&SnapshotSafety{},
+		&SnapshotSafety{}, &QuietSleep{},
 	}
 }
 

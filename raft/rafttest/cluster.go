@@ -61,6 +61,7 @@ type node struct {
 	machine    []wire.Entry // the state: data entries applied
 	snaps      []*Snapshot  // durable, oldest first
 	installing *Snapshot    // being taken over
+	asleep     bool         // as last reported
 	promotable []wire.NodeID
 	seed       uint64
 }
@@ -164,7 +165,7 @@ func (c *Cluster) Restart(id wire.NodeID) {
 	cfg := c.config
 	cfg.Self, cfg.Log, cfg.Seed = id, n.disk, n.seed
 	cfg.HardState, cfg.Membership = n.disk.Restore()
-	n.machine, n.installing = nil, nil
+	n.machine, n.installing, n.asleep = nil, nil, false
 	if s := n.restorable(); s != nil {
 		cfg.Applied, n.machine = s.Index, slices.Clip(s.machine)
 	}
@@ -200,6 +201,28 @@ func (c *Cluster) Tick(id wire.NodeID) {
 func (c *Cluster) TickN(id wire.NodeID, ticks int) {
 	n := c.nodes[id]
 	c.guard(n, func() { n.core.TickN(ticks) })
+}
+
+// Sleep puts the group of node n to sleep, if its core finds that it may.
+func (c *Cluster) Sleep(id wire.NodeID) (ok bool) {
+	n := c.nodes[id]
+	c.guard(n, func() { ok = n.core.Sleep() })
+	return ok
+}
+
+// Wake ends the sleep of node n's core.
+func (c *Cluster) Wake(id wire.NodeID) {
+	n := c.nodes[id]
+	c.guard(n, func() { n.core.Wake() })
+}
+
+// Asleep reports whether the core of node n sleeps.
+func (c *Cluster) Asleep(id wire.NodeID) bool { return c.Up(id) && c.nodes[id].core.Asleep() }
+
+// PeerLost tells node id that a peer has not been heard for long, for any group.
+func (c *Cluster) PeerLost(id, peer wire.NodeID) {
+	n := c.nodes[id]
+	c.guard(n, func() { n.core.PeerLost(peer) })
 }
 
 // Deliver hands m to the node it is meant for; a node that is down loses it.

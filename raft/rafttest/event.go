@@ -44,6 +44,9 @@ const (
 	EventInstall
 	EventInstalled
 	EventAbandoned
+	// EventAsleep, EventAwake: a core fell asleep, or woke up. Index (commit).
+	EventAsleep
+	EventAwake
 	// EventNote: something for the reader of a trace. Text.
 	EventNote
 )

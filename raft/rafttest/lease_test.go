@@ -3,17 +3,18 @@ package rafttest
 import (
 	"strings"
 	"testing"
+
+	"flotilla/raft"
 )
 
-// leased is a plan in which leaders are cut off while everybody reads, with a lease of so large a margin.
+// leased is a plan in which leaders are cut off, replaced and crash while everybody reads, with a lease of so large a margin.
+// Nothing but the seed's schedule is drawn.
 func leased(seed uint64, margin, skew int) Plan {
-	p := Draw(seed)
-	p.Voters, p.Learners, p.Spares, p.ChangeEvery, p.Length = 3, 0, 0, 0, 20_000
-	p.Core.ElectionTicks, p.Core.HeartbeatTicks, p.Core.LeaseMargin = 10, 1, margin
-	p.TickSkew = skew
-	p.ReadEvery, p.ProposeEvery, p.CutEvery, p.CutMax = 30, 30, 1500, 3000
-	p.CampaignEvery, p.TransferEvery, p.CrashEvery, p.DownMax = 700, 2000, 3000, 300
-	return p
+	return Plan{
+		Seed: seed, Voters: 3, Length: 20_000, TickSkew: skew, DelayMax: 20, SyncMax: 5, ApplyMax: 5, TransferMax: 50,
+		Core:         raft.Config{ElectionTicks: 10, HeartbeatTicks: 1, LeaseMargin: margin},
+		ProposeEvery: 30, ReadEvery: 30, CutEvery: 1500, CutMax: 3000, CampaignEvery: 700, TransferEvery: 2000, CrashEvery: 3000, DownMax: 300,
+	}
 }
 
 // Lease reads are linearizable as long as clocks differ by no more than the margin bears: 9 ticks of the fastest follower

@@ -55,6 +55,8 @@ type Plan struct {
 	// TransferMax is how long a snapshot may take to get somewhere, and again to be installed.
 	TransferMax Time
 
+	// QuietTicks is for how many ticks a group must have been able to sleep before its host puts it to sleep; 0 for never.
+	QuietTicks int
 	// LateTicks: a host that was stopped does not tell its cores what time has passed, as one that measures none.
 	LateTicks bool
 
@@ -89,6 +91,10 @@ func Draw(seed uint64) Plan {
 	p.drawLimits(r)
 	if chance(r, 400) {
 		p.drawLease(r)
+	}
+	if chance(r, 400) { // with pauses in the load, or nobody would sleep
+		p.QuietTicks = 1 + r.IntN(20)
+		p.ProposeEvery, p.ReadEvery = between(r, 500, 8000), between(r, 500, 8000)
 	}
 	if chance(r, 300) {
 		p.Learners = 1 + r.IntN(2)
@@ -169,8 +175,8 @@ func (p *Plan) String() string {
 	fmt.Fprintf(&b, "seed %d: %d voters, %d learners, %d spares (together %d), %s; election %d heartbeat %d lease margin %d skew %d%%; delay %d, drop %d dup %d late %d/%d; sync %d slow %d/%d;",
 		p.Seed, p.Voters, p.Learners, p.Spares, p.Together, p.Length, p.Core.ElectionTicks, p.Core.HeartbeatTicks, p.Core.LeaseMargin, p.TickSkew,
 		p.DelayMax, p.Drop, p.Dup, p.Late, p.LateMax, p.SyncMax, p.SlowSync, p.SlowSyncMax)
-	fmt.Fprintf(&b, " every: propose %d read %d crash %d pause %d cut %d change %d transfer %d campaign %d unreachable %d compact %d; transfer %d",
+	fmt.Fprintf(&b, " every: propose %d read %d crash %d pause %d cut %d change %d transfer %d campaign %d unreachable %d compact %d; transfer %d, sleep after %d",
 		p.ProposeEvery, p.ReadEvery, p.CrashEvery, p.PauseEvery, p.CutEvery, p.ChangeEvery, p.TransferEvery, p.CampaignEvery,
-		p.UnreachableEvery, p.CompactEvery, p.TransferMax)
+		p.UnreachableEvery, p.CompactEvery, p.TransferMax, p.QuietTicks)
 	return b.String()
 }

@@ -50,6 +50,10 @@ func (e *Event) String() string {
 		return fmt.Sprintf("%d has installed snapshot %s", e.Node, FormatSnapshot(&e.Snapshot))
 	case EventAbandoned:
 		return fmt.Sprintf("%d abandons snapshot %s", e.Node, FormatSnapshot(&e.Snapshot))
+	case EventAsleep:
+		return fmt.Sprintf("%d falls asleep", e.Node)
+	case EventAwake:
+		return fmt.Sprintf("%d wakes up", e.Node)
 	case EventRead:
 		return fmt.Sprintf("%d is asked for read %d", e.Node, e.Context)
 	case EventReadDone:
@@ -66,6 +70,7 @@ var messageNames = [...]string{
 	wire.MsgAppend: "append", wire.MsgAppendReply: "append-reply", wire.MsgHeartbeat: "heartbeat",
 	wire.MsgHeartbeatReply: "heartbeat-reply", wire.MsgReadIndex: "read-index", wire.MsgReadIndexReply: "read-index-reply",
 	wire.MsgTimeoutNow: "timeout-now", wire.MsgGroupRefused: "group-refused", wire.MsgSnapshot: "snapshot",
+	wire.MsgSleep: "sleep",
 }
 
 func messageName(t wire.MessageType) string {
@@ -102,7 +107,7 @@ func FormatMessage(m *wire.Message) string {
 		if m.Reject {
 			fmt.Fprintf(&b, " hint %d@%d", m.Hint, m.HintTerm)
 		}
-	case wire.MsgHeartbeat:
+	case wire.MsgHeartbeat, wire.MsgSleep:
 		fmt.Fprintf(&b, " commit %d", m.Commit)
 	case wire.MsgReadIndexReply:
 		fmt.Fprintf(&b, " index %d", m.Index)

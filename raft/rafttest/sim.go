@@ -35,6 +35,8 @@ type host struct {
 	told     raft.Token // the last one that the core was told of
 	toldAt   Time       // when the last news of a write arrive
 	applying bool
+	quiet    int                 // ticks for which the group could have slept
+	lives    map[wire.NodeID]int // of the other nodes, as last heard
 }
 
 // route is one direction between two nodes.
@@ -98,6 +100,9 @@ func (s *Sim) start(id wire.NodeID) {
 	s.hosts[id] = h
 	s.cluster.Add(id, s.plan.Seed*100+uint64(id))
 	s.after(h.tick, task{kind: taskTick, node: id})
+	if s.plan.QuietTicks > 0 {
+		s.after(s.beaconTime(), task{kind: taskBeacon, node: id})
+	}
 }
 
 // after writes a task down for d from now.
@@ -146,7 +151,7 @@ func (s *Sim) stale(t *task) bool { return t.life != 0 && t.life != s.hosts[t.no
 // postponed puts off what a paused node would do to the end of its pause, as SIGSTOP does.
 func (s *Sim) postponed(t *task) bool {
 	switch t.kind {
-	case taskTick, taskDeliver, taskTold, taskApply, taskSend, taskArrive, taskReport, taskInstall, taskInstalled, taskAbandon:
+	case taskTick, taskBeacon, taskDeliver, taskTold, taskApply, taskSend, taskArrive, taskReport, taskInstall, taskInstalled, taskAbandon:
 	default:
 		return false
 	}
@@ -160,8 +165,11 @@ func (s *Sim) postponed(t *task) bool {
 func (s *Sim) do(t *task) {
 	switch t.kind {
 	case taskTick:
-		s.cluster.Tick(t.node)
+		s.tick(t.node)
 		s.after(s.hosts[t.node].tick, *t)
+	case taskBeacon:
+		s.listen(t.node)
+		s.after(s.beaconTime(), *t)
 	case taskDeliver:
 		s.arrive(t.m)
 	case taskSync:

@@ -113,6 +113,7 @@ type Stats struct {
 	Snapshots int // made
 	Installed int
 	Finished  int // installs finished at a start
+	Slept     int // times that a replica fell asleep
 }
 
 // counter counts the events of one run.
@@ -149,6 +150,8 @@ func (s *counter) add(e *Event) {
 		s.Snapshots++
 	case EventInstalled:
 		s.Installed++
+	case EventAsleep:
+		s.Slept++
 	case EventPropose:
 		if e.Err != nil {
 			s.Refused++
@@ -170,7 +173,7 @@ func (s Stats) Plus(t Stats) Stats {
 		Dropped: s.Dropped + t.Dropped, Leaders: s.Leaders + t.Leaders, Writes: s.Writes + t.Writes, Lost: s.Lost + t.Lost,
 		Crashes: s.Crashes + t.Crashes, Applied: s.Applied + t.Applied, Proposed: s.Proposed + t.Proposed,
 		Refused: s.Refused + t.Refused, Reads: s.Reads + t.Reads, ReadsOK: s.ReadsOK + t.ReadsOK, Changes: s.Changes + t.Changes,
-		Snapshots: s.Snapshots + t.Snapshots, Installed: s.Installed + t.Installed, Finished: s.Finished + t.Finished,
+		Snapshots: s.Snapshots + t.Snapshots, Installed: s.Installed + t.Installed, Finished: s.Finished + t.Finished, Slept: s.Slept + t.Slept,
 	}
 }
 
@@ -178,7 +181,7 @@ func (s Stats) Plus(t Stats) Stats {
 func (s Stats) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d events, %d messages (%d dropped), %d writes (%d lost in %d crashes), ", s.Events, s.Messages, s.Dropped, s.Writes, s.Lost, s.Crashes)
-	fmt.Fprintf(&b, "%d elections, %d proposals (%d refused), %d applied, %d reads (%d answered), %d changes applied, %d snapshots (%d installed, %d of them at a start)",
-		s.Leaders, s.Proposed, s.Refused, s.Applied, s.Reads, s.ReadsOK, s.Changes, s.Snapshots, s.Installed+s.Finished, s.Finished)
+	fmt.Fprintf(&b, "%d elections, %d proposals (%d refused), %d applied, %d reads (%d answered), %d changes applied, %d snapshots (%d installed, %d of them at a start), %d times asleep",
+		s.Leaders, s.Proposed, s.Refused, s.Applied, s.Reads, s.ReadsOK, s.Changes, s.Snapshots, s.Installed+s.Finished, s.Finished, s.Slept)
 	return b.String()
 }

@@ -17,6 +17,10 @@ func (c *Cluster) poll(n *node) {
 		}
 		if !n.core.HasReady() {
 			c.report(n)
+			if n.core.Asleep() && !n.asleep {
+				n.asleep = true
+				c.emit(&Event{Kind: EventAsleep, Node: n.id, Index: n.last.Commit})
+			}
 			return
 		}
 		n.core.Ready(&n.rd)
@@ -29,6 +33,10 @@ func (c *Cluster) poll(n *node) {
 
 // report emits an EventState when the core's state is not the one last reported.
 func (c *Cluster) report(n *node) {
+	if n.asleep && !n.core.Asleep() {
+		n.asleep = false
+		c.emit(&Event{Kind: EventAwake, Node: n.id, Index: n.last.Commit})
+	}
 	s := n.core.Status()
 	now := State{Role: s.Role, Term: s.Term, Leader: s.Leader, Commit: s.Commit}
 	if now == n.last && s.Membership.Index == n.membership.Index {

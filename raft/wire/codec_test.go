@@ -52,6 +52,7 @@ func someMessages() []Message {
 		{Type: MsgAppendReply, Reject: true, From: 2, To: 3, Term: 1, Index: 9, Hint: 4, HintTerm: 200},
 		{Type: MsgReadIndex, From: 2, To: 3, Context: math.MaxUint64},
 		{Type: MsgSnapshot, Group: 3, From: 1, To: 2, Term: 7, Index: 300, LogTerm: 6},
+		{Type: MsgSleep, Group: 3, From: 1, To: 2, Term: 7, Commit: 300},
 		{Type: MsgGroupRefused, Group: 12, From: 2, To: 3, Context: uint64(RefuseUnknownGroup)},
 	}
 }

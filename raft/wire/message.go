@@ -36,8 +36,10 @@ const (
 	// MsgSnapshot says that the leader is sending a snapshot whose last entry is (Index, LogTerm). The data
 	// travels on a stream of its own.
 	MsgSnapshot MessageType = 13
+	// MsgSleep says that the leader falls asleep: it has nothing beyond Commit, and knows that all members have it.
+	MsgSleep MessageType = 14
 
-	maxMessageType = MsgSnapshot
+	maxMessageType = MsgSleep
 )
 
 // Valid reports whether t is a known type.

@@ -34,6 +34,8 @@ type command struct {
 //	                      "if INDEX" besides names the membership that it is meant for
 //	read N CONTEXT
 //	transfer N M
+//	sleep N               N's group goes to sleep, if N leads it and may
+//	wake N, lost N M      N wakes up; N hears that M has been silent for long
 //	unreachable N M       a send of N to M failed
 //	gone N M              N is told that M has stopped on purpose; "gone" alone: everybody is told so of the
 //	                      leader it knows, as if all leases had run out
@@ -72,6 +74,9 @@ var commands = map[string]command{
 	"change":      {(*Script).cmdChange, full},
 	"read":        {(*Script).cmdRead, full},
 	"transfer":    {(*Script).cmdTransfer, full},
+	"sleep":       {(*Script).cmdSleep, full},
+	"wake":        {(*Script).cmdWake, full},
+	"lost":        {(*Script).cmdLost, full},
 	"unreachable": {(*Script).cmdUnreachable, full},
 	"gone":        {(*Script).cmdGone, full},
 	"deliver":     {(*Script).cmdDeliver, full},
@@ -294,6 +299,23 @@ func (s *Script) cmdTransfer(a arguments) error {
 
 func (s *Script) cmdUnreachable(a arguments) error {
 	s.cluster.Unreachable(a.node(0), a.node(1))
+	return nil
+}
+
+func (s *Script) cmdSleep(a arguments) error {
+	if !s.cluster.Sleep(a.node(0)) {
+		fmt.Fprintf(&s.out, "%s may not sleep\n", a.node(0))
+	}
+	return nil
+}
+
+func (s *Script) cmdWake(a arguments) error {
+	s.cluster.Wake(a.node(0))
+	return nil
+}
+
+func (s *Script) cmdLost(a arguments) error {
+	s.cluster.PeerLost(a.node(0), a.node(1))
 	return nil
 }
 

@@ -147,7 +147,8 @@ func (s *Script) show(e *rafttest.Event) {
 	}
 	switch e.Kind {
 	case rafttest.EventState, rafttest.EventMembership, rafttest.EventApply, rafttest.EventReadDone, rafttest.EventCrash, rafttest.EventStart, rafttest.EventNote,
-		rafttest.EventNeed, rafttest.EventSnapshot, rafttest.EventInstall, rafttest.EventInstalled, rafttest.EventAbandoned:
+		rafttest.EventNeed, rafttest.EventSnapshot, rafttest.EventInstall, rafttest.EventInstalled, rafttest.EventAbandoned,
+		rafttest.EventAsleep, rafttest.EventAwake:
 	case rafttest.EventRead, rafttest.EventPropose:
 		return // the command itself says it
 	default:

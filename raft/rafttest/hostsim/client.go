@@ -135,13 +135,18 @@ func (s *Sim) beginPhase() {
 	mean := s.plan.QuietMean
 	if s.busy {
 		mean = s.plan.BusyMean
-		for _, c := range s.clients[1:] { // those who rest are woken
-			if c.op == nil && !s.heal.begun {
-				s.after(between(s.rng, 0, s.plan.ThinkBusy), &task{kind: taskThink, client: c})
-			}
-		}
+		s.wake()
 	}
 	s.after(between(s.rng, mean/2, mean*3/2), &task{kind: taskPhase})
+}
+
+// wake has the clients of data groups that rest go on at once.
+func (s *Sim) wake() {
+	for _, c := range s.clients[1:] {
+		if c.op == nil && !s.heal.begun {
+			s.after(between(s.rng, 0, s.plan.ThinkBusy), &task{kind: taskThink, client: c})
+		}
+	}
 }
 
 // rest has a client wait until it wants something again.
@@ -150,7 +155,7 @@ func (s *Sim) rest(c *client) {
 		return
 	}
 	mean := s.plan.ThinkIdle
-	if s.busy && c.group != wire.MetadataGroup {
+	if (s.busy || s.now < s.alertUntil) && c.group != wire.MetadataGroup {
 		mean = s.plan.ThinkBusy
 	}
 	s.after(between(s.rng, 0, 2*mean), &task{kind: taskThink, client: c})
@@ -183,7 +188,7 @@ func (s *Sim) think(c *client) {
 		op.kind = opStale
 	}
 	if c.group != wire.MetadataGroup {
-		op.key = []byte{'k', byte('0' + s.rng.IntN(s.plan.Keys))}
+		op.key = s.key()
 		op.floor = s.checks.registers[c.group].Asked(op.key)
 	}
 	if op.kind == opPut || op.kind == opDelete {
@@ -194,6 +199,9 @@ func (s *Sim) think(c *client) {
 	}
 	s.try(c)
 }
+
+// key draws a key.
+func (s *Sim) key() []byte { return []byte{'k', byte('0' + s.rng.IntN(s.plan.Keys))} }
 
 // administer draws a metadata command.
 func (s *Sim) administer() []byte {
@@ -429,31 +437,36 @@ func (s *Sim) follow(t *try, revision kv.Revision) {
 	s.try(c)
 }
 
-// found holds the answer to a read against what is known.
+// found holds the answer to a client's read against what is known.
 func (s *Sim) found(t *try) {
-	item, ok, err := kv.DecodeValue(t.result.Value)
-	if s.broken("registers", err) {
-		return
-	}
-	registers := &s.checks.registers[t.c.group]
-	switch {
-	case t.op.kind == opFollow:
+	g, key := t.c.group, t.op.key
+	switch t.op.kind {
+	case opRead:
+		s.stats.ReadsOK++
+		s.seen(g, key, t.floor, t.result.Value)
+	case opFollow:
 		s.stats.Followed++
-		if ok {
-			s.broken("watchers", registers.Found(t.op.key, t.op.floor, item.Revision, item.Value))
-		} else {
-			s.broken("watchers", registers.Missed(t.op.key, t.op.floor))
-		}
-	case t.op.kind == opStale:
+		s.seen(g, key, t.op.floor, t.result.Value)
+	case opStale:
 		s.stats.Stale++
-		if ok {
-			s.broken("registers", registers.Stale(t.op.key, item.Revision, item.Value))
+		item, ok, err := kv.DecodeValue(t.result.Value)
+		if err == nil && ok {
+			err = s.checks.registers[g].Stale(key, item.Revision, item.Value)
 		}
-	case ok:
-		s.stats.ReadsOK++
-		s.broken("registers", registers.Found(t.op.key, t.floor, item.Revision, item.Value))
-	default:
-		s.stats.ReadsOK++
-		s.broken("registers", registers.Missed(t.op.key, t.floor))
+		s.broken("registers", err)
 	}
+}
+
+// seen holds what was read of a key against what was known when it was asked for.
+func (s *Sim) seen(g wire.GroupID, key []byte, floor kv.Revision, value []byte) {
+	registers := &s.checks.registers[g]
+	item, ok, err := kv.DecodeValue(value)
+	switch {
+	case err != nil:
+	case ok:
+		err = registers.Found(key, floor, item.Revision, item.Value)
+	default:
+		err = registers.Missed(key, floor)
+	}
+	s.broken("registers", err)
 }

@@ -32,6 +32,11 @@ func (d *disk) Commit(batch []wire.LogUpdate) error {
 			}
 		}
 	}
+	for i := range batch { // before: a later update of the same batch may supersede what an earlier one follows
+		if u := &batch[i]; len(u.Entries) > 0 {
+			d.h.s.broken("logs", d.h.s.checks.logs.Stored(d.h.id, u.Group, d.termBefore(batch[:i], u), u.Entries))
+		}
+	}
 	if err := d.Memory.Commit(batch); err != nil {
 		return err
 	}
@@ -39,12 +44,16 @@ func (d *disk) Commit(batch []wire.LogUpdate) error {
 	return nil
 }
 
-// termBefore returns the term of the entry that an update's entries follow.
-func (d *disk) termBefore(u *wire.LogUpdate) wire.Term {
-	if len(u.Entries) == 0 || u.Entries[0].Index == 1 {
-		return 0
+// termBefore returns the term of the entry that u's entries follow, after the earlier updates of its batch.
+func (d *disk) termBefore(earlier []wire.LogUpdate, u *wire.LogUpdate) wire.Term {
+	at := u.Entries[0].Index - 1
+	for i := len(earlier) - 1; i >= 0; i-- {
+		e := earlier[i].Entries
+		if earlier[i].Group == u.Group && len(e) > 0 && e[0].Index <= at && at <= e[len(e)-1].Index {
+			return e[at-e[0].Index].Term
+		}
 	}
-	term, _ := d.Term(u.Group, u.Entries[0].Index-1)
+	term, _ := d.Term(u.Group, at) // 0 before the first
 	return term
 }
 
@@ -54,9 +63,6 @@ func (s *Sim) stored(h *host, batch []wire.LogUpdate) {
 	for i := range batch {
 		u := &batch[i]
 		s.trace.words(uint64(h.id)<<32|uint64(u.Group), uint64(u.HardState.Term), uint64(u.HardState.Vote), uint64(u.HardState.Commit), uint64(len(u.Entries)))
-		if len(u.Entries) > 0 {
-			s.broken("logs", s.checks.logs.Stored(h.id, u.Group, h.disk.termBefore(u), u.Entries))
-		}
 		if h.lying() {
 			continue
 		}

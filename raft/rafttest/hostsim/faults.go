@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"flotilla/kv"
 	"flotilla/raft"
 	"flotilla/raft/logstore/logstoretest"
 	"flotilla/raft/multiraft"
@@ -70,7 +71,43 @@ func (s *Sim) doFault(t *task) {
 	}
 }
 
+// alert has clients look closely at what every third fault does: what goes wrong in a quiet time is not seen.
+func (s *Sim) alert() {
+	if s.heal.begun || chance(s.rng, 650) {
+		return
+	}
+	window := 3 * s.plan.Election
+	s.alertUntil = max(s.alertUntil, s.now+window)
+	s.wake()
+	for range 2 + s.rng.IntN(6) {
+		h := s.hosts[s.rng.IntN(len(s.hosts))]
+		s.after(between(s.rng, 0, window), &task{kind: taskDo, host: h, life: h.life, do: func() { s.glance(h) }})
+	}
+}
+
+// glance reads a key of some group at a host, whose answer must not be stale.
+func (s *Sim) glance(h *host) {
+	g := wire.GroupID(1 + s.rng.IntN(s.plan.Groups))
+	if h.watchers[g] == nil {
+		return
+	}
+	key := s.key()
+	registers := &s.checks.registers[g]
+	floor := registers.Asked(key)
+	s.stats.Reads++
+	s.order(h, "glance", func(done func(error)) *multiraft.Call {
+		return h.stepper.Query(g, kv.AppendGet(nil, key), func(value []byte, err error) {
+			if err == nil {
+				s.stats.ReadsOK++
+				s.seen(g, key, floor, value)
+			}
+			done(err)
+		})
+	})
+}
+
 func (s *Sim) disturb(kind disturbance) {
+	s.alert()
 	switch kind {
 	case disturbCrash:
 		s.crashSome()
@@ -128,6 +165,9 @@ func (s *Sim) pause(h *host) {
 	s.stats.Pauses++
 	s.tell("node %d stands still for %v", h.id, d)
 	h.pausedTo = s.now + d
+	if chance(s.rng, 700) { // it wakes up to a question, before it has read anything
+		s.after(d, &task{kind: taskDo, host: h, life: h.life, do: func() { s.glance(h) }})
+	}
 	s.after(d, &task{kind: taskResume, host: h, life: h.life})
 	s.reviewLinks(h)
 }

@@ -156,9 +156,17 @@ func (p *Plan) drawFaults(r *rand.Rand) {
 	p.DiskEvery = fault(r, 20*time.Second, 4*time.Minute)
 	p.TransferEvery = fault(r, 10*time.Second, 2*time.Minute)
 	p.ChangeEvery = fault(r, 5*time.Second, time.Minute)
-	p.DownMax = between(r, 100*time.Millisecond, 40*time.Second)
-	p.PauseMax = between(r, 100*time.Millisecond, 20*p.Election)
-	p.CutMax = between(r, 200*time.Millisecond, 40*time.Second)
+	p.DownMax = span(r, 20*time.Millisecond, 40*time.Second)
+	p.PauseMax = span(r, 50*time.Millisecond, 20*p.Election)
+	p.CutMax = span(r, 50*time.Millisecond, 40*time.Second)
+}
+
+// span draws from [lo, hi), as often a short one as a long one: every doubling is as likely as the next.
+func span(r *rand.Rand, lo, hi time.Duration) time.Duration {
+	for lo < hi/2 && chance(r, 800) {
+		lo *= 2
+	}
+	return between(r, lo, min(2*lo, hi))
 }
 
 // voters returns the first voters of group g: all nodes for group 0, Replicas of them in a ring for the others.

@@ -27,7 +27,8 @@ type Sim struct {
 	clients    []*client
 	operations int
 	busy       bool
-	round      int // of faults and healing
+	alertUntil time.Duration // until when clients are busy because of a fault
+	round      int           // of faults and healing
 	heal       healing
 	// led counts the elections of each group.
 	led []int

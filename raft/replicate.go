@@ -164,5 +164,6 @@ func (c *Core) caughtUp(f *progress.Follower) bool {
 func (c *Core) Unreachable(peer wire.NodeID) {
 	if f := c.lead.follower(peer); f != nil && !c.asleep { // who sleeps has nothing on its way
 		f.Lost()
+		c.abortTransferTo(peer)
 	}
 }

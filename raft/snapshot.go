@@ -112,6 +112,7 @@ func (c *Core) AwaitsSnapshot(n wire.NodeID, term wire.Term) bool {
 
 // needSnapshot has the next Ready name n.
 func (c *Core) needSnapshot(n wire.NodeID) {
+	c.abortTransferTo(n)
 	need := SnapshotNeed{Node: n, Term: c.term, Index: c.log.first() - 1}
 	for i := range c.lead.snapshots {
 		if c.lead.snapshots[i].Node == n {

@@ -15,7 +15,8 @@ type transfer struct {
 }
 
 // TransferTo hands leadership to a voter: once it holds the whole log it is told to campaign at once. Until it
-// has, or an election timeout has passed, proposals are refused with CodeNoLeader. Refusals are those of
+// has, an election timeout has passed, it declines, or it turns out to be out of reach, proposals are refused with
+// CodeNoLeader. Refusals are those of
 // Propose; CodeBadRequest if to is no voter; CodeUnreachable if it was not heard within an election timeout. To
 // the leader itself it is a success.
 func (c *Core) TransferTo(to wire.NodeID) error {
@@ -48,6 +49,17 @@ func (c *Core) continueTransfer(f *progress.Follower) {
 	t.ordered = true
 	c.lead.lease.void = true // whoever obeys is elected in spite of promises
 	c.send(to(t.to, wire.MsgTimeoutNow))
+}
+
+// AbortTransfer gives a transfer of leadership up: proposals are taken in again. Who was told to campaign already may still
+// win; that is an election like any other.
+func (c *Core) AbortTransfer() { c.lead.transfer = transfer{} }
+
+// abortTransferTo gives it up if n can no longer take it.
+func (c *Core) abortTransferTo(n wire.NodeID) {
+	if n != wire.NoNode && c.lead.transfer.to == n {
+		c.AbortTransfer()
+	}
 }
 
 // tickTransfer gives up after an election timeout.

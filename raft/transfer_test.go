@@ -80,3 +80,29 @@ func TestTimeoutNow(t *testing.T) {
 		t.Fatalf("%+v", m)
 	}
 }
+
+// A transfer is given up, and proposals are taken in again, as soon as it is known that it leads nowhere, or when the host says so.
+func TestTransferIsAborted(t *testing.T) {
+	for name, abort := range map[string]func(b *bench){
+		"by the host":         func(b *bench) { b.core.AbortTransfer() },
+		"the target is gone":  func(b *bench) { b.core.Unreachable(2) },
+		"it needs a snapshot": func(b *bench) { b.core.lead.follower(2).NeedsSnapshot(); b.core.needSnapshot(2) },
+		"it declines":         func(b *bench) { b.step(wire.Message{Type: wire.MsgHeartbeatReply, From: 2, Reject: true}) },
+		"nothing came of it":  func(b *bench) { b.tick(b.core.cfg.ElectionTicks/2).answer(2, 3).tick(b.core.cfg.ElectionTicks / 2) },
+	} {
+		b := newBench(t, 1, 2, 3).rule()
+		if err := b.core.TransferTo(2); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := b.core.Propose([]byte("x"))
+		wantCode(t, err, wire.CodeNoLeader)
+		b.core.Unreachable(3)
+		if b.core.lead.transfer.to != 2 {
+			t.Fatalf("%s: given up because of somebody else", name)
+		}
+		abort(b)
+		if _, _, err := b.core.Propose([]byte("x")); err != nil || b.core.Status().Transferee != wire.NoNode {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

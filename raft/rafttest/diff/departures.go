@@ -117,7 +117,7 @@ var table = [departures]row{
 	},
 	depOrderRepeated:    {"order-repeated", "the reference repeats an order to campaign at each acknowledgement", "it may be lost or repeated anyway"},
 	depTransferRefused:  {"transfer-refused", "a transfer is refused with a reason (in progress, unreachable, no voter), and one to oneself does nothing, where the reference replaces or ignores it (here: not asked)", "refusing is always safe"},
-	depTransferDeclined: {"transfer-declined", "who cannot campaign tells the leader, which goes on; the reference's waits for the timeout (here: ended)", "ending a transfer is always safe"},
+	depTransferDeclined: {"transfer-declined", "a transfer ends when its target declines, cannot be reached or needs a snapshot; the reference's waits for the timeout (here: ended)", "ending a transfer is always safe"},
 	depChangeRefused:    {"change-refused", "a change is refused with a reason where the reference appends an empty entry, or takes it (here: not asked)", "refusing is always safe"},
 	depSimpleSet: {
 		"simple-set", "a set of changes that moves one voter at most takes effect at once; the reference enters a joint configuration for every set of two (here: given the changes one by one)",

@@ -7,6 +7,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"flotilla/raft"
+	"flotilla/raft/progress"
 	"flotilla/raft/wire"
 )
 
@@ -291,7 +292,7 @@ func (w *world) alignState(p *pair, c *cause) {
 	case !was.sameVoters(&p.now) && was.role != raft.Follower && p.now.role != theirs.role && !leads(&theirs):
 		w.note(depCountAtChange)
 		w.recount(p)
-	case leads(was) && was.transferee != 0 && p.now.transferee == 0 && theirs.transferee == was.transferee && c.kind == doDeliver && c.m.reject:
+	case leads(was) && was.transferee != 0 && p.now.transferee == 0 && theirs.transferee == was.transferee && hopeless(p, c, was.transferee):
 		w.note(depTransferDeclined)
 		p.theirs.node.TransferLeader(uint64(p.id))
 	default:
@@ -338,4 +339,17 @@ func (w *world) alignLeave(p *pair) {
 		w.failf(p, "ours leaves a joint configuration, the reference says %v", err)
 	}
 	p.theirs.drain(w.steps, &p.out[sideTheirs])
+}
+
+// hopeless reports whether a transfer to n leads nowhere: n declines, cannot be reached, or needs a snapshot.
+func hopeless(p *pair, c *cause, n wire.NodeID) bool {
+	if c.kind == doUnreachable || c.kind == doDeliver && c.m.reject {
+		return true
+	}
+	for _, f := range p.ours.core.Status().Followers {
+		if f.Node == n {
+			return f.State == progress.Snapshot
+		}
+	}
+	return false
 }

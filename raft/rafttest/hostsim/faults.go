@@ -85,9 +85,14 @@ func (s *Sim) alert() {
 	}
 }
 
-// glance reads a key of some group at a host, whose answer must not be stale.
+// glance reads a key at a host, of a group that it leads or believes to lead if there is one. The answer must not be stale.
 func (s *Sim) glance(h *host) {
 	g := wire.GroupID(1 + s.rng.IntN(s.plan.Groups))
+	for led := range wire.GroupID(s.plan.Groups) {
+		if st, here := h.engine().GroupStatus(led + 1); here && st.Role == raft.Leader && chance(s.rng, 700) {
+			g = led + 1
+		}
+	}
 	if h.watchers[g] == nil {
 		return
 	}

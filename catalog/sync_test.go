@@ -10,6 +10,14 @@ import (
 	"testing"
 )
 
+// TestNeverUnsynced: bbolt is told to sync each commit; where there is no strace, this is all that is known of it.
+func TestNeverUnsynced(t *testing.T) {
+	c := open(t, filepath.Join(t.TempDir(), "catalog.db"), Options{})
+	if c.mu.db.NoSync || c.mu.db.NoGrowSync {
+		t.Error("the catalog's commits are not synced")
+	}
+}
+
 // TestSyncs counts what the kernel sees: two fdatasyncs for each change, the pages and then the meta page. A kill of the
 // process loses nothing that was written, so no test that kills finds a commit without them (D1, D11, mutant "skip fsync").
 func TestSyncs(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"flotilla/internal/assert"
+	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
 )
 
@@ -52,7 +53,7 @@ func (a *application) settled(i wire.Index) {
 // canHand reports whether there is something to apply and room for it.
 func (c *Core) canHand() bool {
 	a := &c.apply
-	return !c.install.active && min(c.commit, c.log.durable) > a.handed && (a.bytes == 0 || a.bytes < c.cfg.MaxCommittedBytes)
+	return (!c.install.active || mutant.Is(mutant.ApplyWhileInstalling)) && min(c.commit, c.log.durable) > a.handed && (a.bytes == 0 || a.bytes < c.cfg.MaxCommittedBytes)
 }
 
 // takeCommitted hands out entries to apply: only what is durable here, in order, each once (F31).

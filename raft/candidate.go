@@ -1,6 +1,8 @@
 package raft
 
 import (
+	"slices"
+
 	"flotilla/internal/assert"
 	"flotilla/internal/mutant"
 	"flotilla/raft/quorum"
@@ -58,7 +60,7 @@ func (c *Core) campaign(why reason) {
 	m := c.voteRequest(wire.MsgPreVote)
 	m.Term = c.term + 1
 	for _, n := range c.membership.AllVoters() {
-		if n != c.self {
+		if n != c.self && !(mutant.Is(mutant.AskIncomingOnly) && !slices.Contains(c.membership.Voters, n)) {
 			m.To = n
 			c.post(m, 0)
 		}
@@ -108,7 +110,14 @@ func (c *Core) decide() {
 	if c.votes.own != 0 {
 		return // our own vote is not on disk; nobody honest can have answered
 	}
-	switch c.votes.tally.Verdict(c.membership.Voters, c.membership.Outgoing) {
+	incoming, outgoing := c.membership.Voters, c.membership.Outgoing
+	switch {
+	case mutant.Is(mutant.ElectByIncoming):
+		outgoing = nil
+	case mutant.Is(mutant.ElectByOutgoing) && c.membership.Joint():
+		incoming, outgoing = outgoing, nil
+	}
+	switch c.votes.tally.Verdict(incoming, outgoing) {
 	case quorum.Won:
 		switch {
 		case !c.electable(): // it was learned meanwhile that we should not stand

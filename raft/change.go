@@ -3,6 +3,7 @@ package raft
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"flotilla/internal/assert"
 	"flotilla/internal/mutant"
@@ -40,7 +41,7 @@ func (c *Core) ProposeChange(set wire.ChangeSet) (wire.Index, wire.Term, error) 
 	if err != nil {
 		return 0, 0, err
 	}
-	if why := c.changeGuard(); why != "" {
+	if why := c.changeGuard(); why != "" && (c.commit < c.lead.start || !mutant.Is(mutant.TwoChanges)) {
 		return 0, 0, c.deny(wire.CodeOverloaded, why)
 	}
 	if err := c.unwise(&next); err != nil {
@@ -75,9 +76,9 @@ func (c *Core) legal(set *wire.ChangeSet) (wire.Membership, error) {
 // changeGuard says why no change may be proposed now, nothing if one may.
 func (c *Core) changeGuard() string {
 	switch {
-	case c.commit < c.lead.start:
+	case c.commit < c.lead.start && !mutant.Is(mutant.ChangeBeforeOwnCommit):
 		return "no entry of this term is committed yet: try again"
-	case (len(c.apply.changes) > 0 || c.apply.handed < c.apply.restored) && !mutant.Is(mutant.TwoChanges):
+	case len(c.apply.changes) > 0 || c.apply.handed < c.apply.restored:
 		return "an earlier change of the membership has not taken effect yet: try again"
 	}
 	return ""
@@ -113,7 +114,8 @@ func (c *Core) unwise(next *wire.Membership) error {
 // leaveDue reports whether the joint configuration in effect is to be left now. That waits for a transfer of
 // leadership to end: the next leader leaves it as well.
 func (c *Core) leaveDue() bool {
-	return c.role == Leader && c.membership.Joint() && c.lead.transfer.to == wire.NoNode && c.changeGuard() == ""
+	free := c.lead.transfer.to == wire.NoNode || mutant.Is(mutant.LeaveDuringTransfer)
+	return c.role == Leader && c.membership.Joint() && free && c.changeGuard() == "" && !mutant.Is(mutant.NeverLeave)
 }
 
 // leaveJoint proposes to leave the joint configuration, whoever proposed to enter it.
@@ -192,7 +194,7 @@ func (c *Core) adopt(m wire.Membership) {
 // reviseRole draws the consequences of a membership that has taken effect: quorums are other ones now (F13).
 func (c *Core) reviseRole() {
 	switch {
-	case c.role == Leader && !c.membership.IsVoter(c.self):
+	case c.role == Leader && (!c.membership.IsVoter(c.self) || mutant.Is(mutant.StepDownEarly) && !slices.Contains(c.membership.Voters, c.self)):
 		// We are removed or demoted. The others should know that it is committed before we fall silent (thesis section 4.2.2).
 		c.enlist()
 		c.sendHeartbeats()

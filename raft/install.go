@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"flotilla/internal/assert"
+	"flotilla/internal/mutant"
 	"flotilla/raft/membership"
 	"flotilla/raft/wire"
 )
@@ -140,11 +141,15 @@ func (c *Core) Installed() {
 		c.fail(err)
 		return
 	}
-	if !held {
+	switch {
+	case held:
+	case mutant.Is(mutant.KeepConflictingSuffix) && c.log.last() >= s.Index:
+		c.setCommit(s.Index)
+	default:
 		c.moveLog(&s)
 	}
 	c.apply.jump(s.Index)
-	if s.Membership.Index > c.membership.Index {
+	if s.Membership.Index > c.membership.Index && !mutant.Is(mutant.ForgetInstalledMembership) {
 		c.adopt(s.Membership)
 	}
 	if c.leader != wire.NoNode {
@@ -154,7 +159,9 @@ func (c *Core) Installed() {
 
 // moveLog replaces the log by nothing, after the snapshot. What was about to be said of entries is void.
 func (c *Core) moveLog(s *wire.Snapshot) {
-	c.persist.drop(func(m *wire.Message) bool { return m.Type == wire.MsgAppendReply && !m.Reject })
+	if !mutant.Is(mutant.HeldAckAfterInstall) {
+		c.persist.drop(func(m *wire.Message) bool { return m.Type == wire.MsgAppendReply && !m.Reject })
+	}
 	c.apply.forgetFrom(1)
 	c.log.reset(s.Index, s.Term)
 	c.setCommit(s.Index)

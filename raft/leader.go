@@ -217,6 +217,9 @@ func (c *Core) agreed(own uint64, mark func(*progress.Follower) uint64) uint64 {
 	if mutant.Is(mutant.IncomingAlone) {
 		return quorum.Reached(marks[:voters])
 	}
+	if mutant.Is(mutant.OutgoingAlone) && c.membership.Joint() {
+		return quorum.Reached(marks[voters:])
+	}
 	return quorum.Joint(marks[:voters], marks[voters:])
 }
 

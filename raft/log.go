@@ -6,6 +6,7 @@ import (
 	"sort"
 
 	"flotilla/internal/assert"
+	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
 )
 
@@ -226,8 +227,14 @@ func (l *raftLog) reset(i wire.Index, t wire.Term) {
 	l.tail, l.bytes, l.spent = nil, 0, 0
 	l.anchor, l.anchorTerm, l.base, l.moved = i, t, i, true
 	l.durable, l.given = 0, i
+	if mutant.Is(mutant.AckSnapshotBeforeDisk) {
+		l.durable = i
+	}
 	for k := range l.batches {
 		l.batches[k].last = 0
+		if mutant.Is(mutant.OlderWriteVouches) {
+			l.batches[k].last = i
+		}
 	}
 }
 

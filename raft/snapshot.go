@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"flotilla/internal/mutant"
 	"flotilla/raft/progress"
 	"flotilla/raft/wire"
 )
@@ -94,6 +95,12 @@ func (c *Core) ReportSnapshot(n wire.NodeID, term wire.Term, r SnapshotReport) {
 	}
 	switch f := c.lead.follower(n); r {
 	case SnapshotProgress, SnapshotSent:
+		if i := f.Sending(); mutant.Is(mutant.CountSentSnapshot) {
+			f.Restored(i)
+			f.Acked(i)
+			c.advanceCommit()
+			return
+		}
 		f.SnapshotMoves()
 	case SnapshotFailed:
 		f.SnapshotEnds()
@@ -142,7 +149,7 @@ func (c *Core) remindSnapshots() {
 // leaveSnapshot: a follower that needed a snapshot holds our log up to i. If we still have what comes after
 // that, the snapshot has arrived, or is not needed any more (F27).
 func (c *Core) leaveSnapshot(f *progress.Follower, i wire.Index) {
-	if i+1 >= c.log.first() {
+	if i+1 >= c.log.first() && (!mutant.Is(mutant.NeedlessSnapshot) || i >= c.log.last()) {
 		f.Restored(i)
 		c.lead.dirty = true
 	}

@@ -21,21 +21,28 @@ type Mutant struct {
 	Also Proof
 }
 
-// Proof is a set of the broad proofs of the core.
+// Proof is a set of the broad proofs.
 type Proof uint8
 
-// The broad proofs: every transcript, the simulator of cores, the core beside go.etcd.io/raft.
+// The broad proofs: every transcript of the core, simulated groups of cores, the core beside go.etcd.io/raft, simulated
+// clusters of whole hosts.
 const (
 	ByTranscripts Proof = 1 << iota
-	BySimulator
+	ByCores
 	ByComparison
+	ByHosts
 )
 
-// Proofs returns them, the cheapest first.
-func Proofs() []Proof { return []Proof{ByTranscripts, BySimulator, ByComparison} }
-
-// OfCore reports whether m is planted where the broad proofs look.
-func (m *Mutant) OfCore() bool { return m.Package == "raft" }
+// Proofs returns those that look where m is planted, the cheapest first.
+func (m *Mutant) Proofs() []Proof {
+	switch m.Package {
+	case "raft", "raft/membership":
+		return []Proof{ByTranscripts, ByCores, ByComparison, ByHosts}
+	case "raft/multiraft", "epoch", "catalog", "kv":
+		return []Proof{ByHosts}
+	}
+	return nil
+}
 
 // Find returns the mutant called n.
 func Find(n Name) (Mutant, bool) {

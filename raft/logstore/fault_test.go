@@ -314,6 +314,24 @@ func TestSpaceReturns(t *testing.T) {
 	checkFiles(t, dir)
 }
 
+// TestNeverUnsynced: bbolt is told to sync each commit to each file; where there is no strace, this is all that is known
+// of it.
+func TestNeverUnsynced(t *testing.T) {
+	s := opened(t, logstore.Options{Dir: t.TempDir(), RotateBytes: 32 << 10})
+	do(t, s, made(1))
+	files := map[string]bool{}
+	for i := wire.Index(1); len(files) < 3 && i < 200; i++ {
+		do(t, s, grow(1, i, 4<<10))
+		files[s.ActivePath()] = true
+		if db := logstore.ActiveDB(s); db.NoSync || db.NoGrowSync {
+			t.Fatalf("commits to %s are not synced", s.ActivePath())
+		}
+	}
+	if len(files) < 3 {
+		t.Errorf("%d files: no rotation was seen", len(files))
+	}
+}
+
 // TestSyncs counts what the kernel sees: two fdatasyncs for each commit, no more and no fewer (N3, D11, mutant
 // "skip fsync").
 func TestSyncs(t *testing.T) {

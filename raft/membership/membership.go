@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
 )
 
@@ -106,7 +107,7 @@ func Next(m wire.Membership, index wire.Index, set *wire.ChangeSet) (wire.Member
 // settle chooses how to get from m to next, whose learners lack those that are demoted: at once if one voter moves
 // at most, else by a joint configuration.
 func settle(m, next wire.Membership, demoted []wire.NodeID) (wire.Membership, error) {
-	if Moved(m.Voters, next.Voters) > 1 {
+	if moved := Moved(m.Voters, next.Voters); moved > 1 && !(mutant.Is(mutant.ExchangeInOneStep) && moved == 2) {
 		next.Outgoing, next.Demoted = m.Voters, demoted
 	} else {
 		next.Learners = merge(next.Learners, demoted)
@@ -124,6 +125,9 @@ func settle(m, next wire.Membership, demoted []wire.NodeID) (wire.Membership, er
 func leave(m wire.Membership, index wire.Index) (wire.Membership, error) {
 	if !m.Joint() {
 		return m, fmt.Errorf("leave: %w", ErrNotJoint)
+	}
+	if mutant.Is(mutant.LoseDemoted) {
+		return wire.Membership{Index: index, Voters: m.Voters, Learners: m.Learners}, nil
 	}
 	return wire.Membership{Index: index, Voters: m.Voters, Learners: merge(m.Learners, m.Demoted)}, nil
 }

@@ -24,10 +24,16 @@ type check struct {
 	args   []string
 	// passed is a line of output without which a green run has not looked at all: the test was renamed or skipped.
 	passed *regexp.Regexp
+	// broad: a search through many runs; that it takes long shows nothing.
+	broad bool
 }
 
-// patience is the most that one check may take. A mutant that makes it hang is found as well.
-const patience = 3 * time.Minute
+// patience is the most that a check may take. A mutant that makes a named test hang is found as well; a broad proof
+// without an end proves nothing.
+const patience = 5 * time.Minute
+
+// memory runs a command with 2 GiB of addresses at most.
+const memory = `ulimit -v 2097152; exec "$0" "$@"`
 
 // killer makes the check of what a table names: package, blank, test.
 func killer(s string) (check, error) {
@@ -51,15 +57,18 @@ func wholePackage(pkg string) check {
 	return check{name: pkg, source: pkg + ".test", args: []string{"-test.short"}, passed: regexp.MustCompile(`(?m)^PASS$`)}
 }
 
-// broad are the proofs of the core that know nothing of single faults, with what each is given to find one.
+// broad are the proofs that know nothing of single faults, with what each is given to find one.
 func broad(p mutant.Proof) check {
+	const sim = "raft/rafttest/cmd/sim"
 	switch p {
 	case mutant.ByTranscripts:
 		return check{name: "transcripts", source: "raft.test", args: []string{"-test.run", "^TestTranscripts$"}, passed: regexp.MustCompile(`(?m)^PASS$`)}
-	case mutant.BySimulator:
-		return check{name: "simulator", source: "raft/rafttest/cmd/sim", args: []string{"-cores", "-seeds", "600"}, passed: regexp.MustCompile(`600 of 600 seeds`)}
+	case mutant.ByCores:
+		return check{name: "cores", source: sim, args: []string{"-cores", "-seeds", "300"}, passed: regexp.MustCompile(`300 of 300 seeds`), broad: true}
+	case mutant.ByComparison:
+		return check{name: "comparison", source: "raft/rafttest/diff", args: []string{"-schedules", "2000", "-seed", "1"}, passed: regexp.MustCompile(`2000 schedules`), broad: true}
 	default:
-		return check{name: "comparison", source: "raft/rafttest/diff", args: []string{"-schedules", "8000", "-seed", "1"}, passed: regexp.MustCompile(`8000 schedules`)}
+		return check{name: "hosts", source: sim, args: []string{"-seeds", "40"}, passed: regexp.MustCompile(`40 of 40 seeds`), broad: true}
 	}
 }
 
@@ -83,6 +92,9 @@ func (l *laboratory) run(c check, n mutant.Name) (outcome, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, l.binary(c.source), c.args...)
+	if c.broad { // a mutant may make a core eat all there is
+		cmd = exec.CommandContext(ctx, "sh", append([]string{"-c", memory, l.binary(c.source)}, c.args...)...)
+	}
 	cmd.Dir = l.directory(c.source)
 	cmd.Env = append(os.Environ(), mutant.Variable+"="+string(n), "TMPDIR="+dir)
 	var out bytes.Buffer
@@ -93,6 +105,8 @@ func (l *laboratory) run(c check, n mutant.Name) (outcome, error) {
 	o := outcome{seconds: time.Since(began).Seconds(), output: out.String()}
 	var exit *exec.ExitError
 	switch {
+	case ctx.Err() != nil && c.broad:
+		o.how = fmt.Sprintf("no end within %v", patience)
 	case ctx.Err() != nil:
 		o.killed, o.how = true, fmt.Sprintf("no end within %v", patience)
 	case errors.As(err, &exit):

@@ -39,7 +39,7 @@ type row struct {
 	// killed names the first check that found it, "" for none.
 	killed, how string
 	seconds     float64
-	// broad has, for mutants of the core, what each broad proof said.
+	// broad has what each broad proof said.
 	broad map[mutant.Proof]outcome
 	// missed are the checks named in the table that found nothing.
 	missed []string
@@ -68,7 +68,9 @@ func (l *laboratory) try(chosen []mutant.Mutant, quick bool) ([]row, error) {
 	}
 	rows := make([]row, len(chosen))
 	err := l.each(len(chosen), func(i int) (err error) {
-		rows[i], err = l.judge(chosen[i], named[i], quick)
+		if rows[i], err = l.judge(chosen[i], named[i], quick); err == nil && !quick {
+			fmt.Fprintf(os.Stderr, "%s: %s, %s\n", chosen[i].Name, rows[i].by(), proofs(&rows[i]))
+		}
 		return err
 	})
 	return rows, err
@@ -77,10 +79,8 @@ func (l *laboratory) try(chosen []mutant.Mutant, quick bool) ([]row, error) {
 // others are the broader checks of a mutant.
 func (l *laboratory) others(m mutant.Mutant) []check {
 	list := []check{wholePackage(m.Package)}
-	if m.OfCore() {
-		for _, p := range mutant.Proofs() {
-			list = append(list, broad(p))
-		}
+	for _, p := range m.Proofs() {
+		list = append(list, broad(p))
 	}
 	return list
 }
@@ -123,7 +123,7 @@ func (l *laboratory) baseline(checks []check) error {
 	}
 	return l.each(len(once), func(i int) error {
 		o, err := l.run(once[i], "")
-		if err == nil && o.killed {
+		if err == nil && (o.killed || o.how != "") {
 			err = fmt.Errorf("%s is red without a mutant (%s):\n%s", once[i].name, o.how, o.output)
 		}
 		return err
@@ -155,10 +155,7 @@ func (l *laboratory) judge(m mutant.Mutant, named check, quick bool) (row, error
 			return r, err
 		}
 	}
-	if !m.OfCore() {
-		return r, nil
-	}
-	for _, p := range mutant.Proofs() {
+	for _, p := range m.Proofs() {
 		o, err := note(broad(p))
 		if err != nil {
 			return r, err

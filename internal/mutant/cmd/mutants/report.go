@@ -18,11 +18,7 @@ func report(out io.Writer, rows []row, took time.Duration) error {
 	fmt.Fprintf(out, "%-26s %8s  %-58s %s\n", "mutant", "seconds", "found by", "broad proofs")
 	for i := range rows {
 		r := &rows[i]
-		by := r.killed
-		if by == "" {
-			by = "SURVIVES"
-		}
-		fmt.Fprintf(out, "%-26s %8.2f  %-58s %s\n", r.mutant.Name, r.seconds, by, proofs(r))
+		fmt.Fprintf(out, "%-26s %8.2f  %-58s %s\n", r.mutant.Name, r.seconds, r.by(), proofs(r))
 		switch {
 		case r.killed == "":
 			bad = append(bad, fmt.Sprintf("%s survives", r.mutant.Name))
@@ -37,10 +33,18 @@ func report(out io.Writer, rows []row, took time.Duration) error {
 	return nil
 }
 
+// by names the check that found the mutant.
+func (r *row) by() string {
+	if r.killed == "" {
+		return "SURVIVES"
+	}
+	return r.killed
+}
+
 // proofs renders what the broad proofs said.
 func proofs(r *row) string {
 	var parts []string
-	for _, p := range mutant.Proofs() {
+	for _, p := range r.mutant.Proofs() {
 		o, tried := r.broad[p]
 		switch {
 		case !tried:

@@ -55,12 +55,12 @@ func testOf(killer string) string {
 	return pkg + " " + test
 }
 
-// mutantNames are the constants of the table: identifier to name.
+// mutantNames are the constants of the tables: identifier to name.
 func mutantNames(t *testing.T, files []sourceFile) map[string]mutant.Name {
 	t.Helper()
 	names := map[string]mutant.Name{}
 	for _, f := range files {
-		if f.path != "internal/mutant/table.go" {
+		if !strings.HasPrefix(f.path, "internal/mutant/table") {
 			continue
 		}
 		ast.Inspect(f.ast, func(n ast.Node) bool {

@@ -3,6 +3,7 @@ package raft
 import (
 	"slices"
 
+	"flotilla/internal/mutant"
 	"flotilla/raft/progress"
 )
 
@@ -55,7 +56,7 @@ func (c *Core) promise() {
 }
 
 // bound reports whether a promise keeps this node from voting and from standing.
-func (c *Core) bound() bool { return c.ticks < c.promised }
+func (c *Core) bound() bool { return c.ticks < c.promised && !mutant.Is(mutant.BreakPromise) }
 
 // noteRound remembers when the latest round was sent.
 func (c *Core) noteRound() {
@@ -73,16 +74,16 @@ func (c *Core) noteRound() {
 // leaseHolds reports whether nobody else can have been elected.
 func (c *Core) leaseHolds() bool {
 	l := &c.lead.lease
-	if !c.leases() || l.void {
+	if !c.leases() || l.void && !mutant.Is(mutant.LeaseAfterTransfer) {
 		return false
 	}
 	round := c.agreed(c.reads.round, (*progress.Follower).Round)
-	if round < l.from {
+	if round < l.from && !mutant.Is(mutant.LeaseThroughChange) {
 		return false
 	}
 	for i := len(l.sent) - 1; i >= 0; i-- {
 		if s := &l.sent[i]; s.round <= round {
-			return c.ticks-s.tick < uint64(c.cfg.ElectionTicks-c.cfg.LeaseMargin)
+			return c.ticks-s.tick < uint64(c.cfg.ElectionTicks-c.cfg.LeaseMargin) || mutant.Is(mutant.LeaseWithoutEnd)
 		}
 	}
 	return false

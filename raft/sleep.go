@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"flotilla/internal/mutant"
 	"flotilla/raft/progress"
 	"flotilla/raft/wire"
 )
@@ -29,7 +30,7 @@ func (c *Core) CanSleep() bool {
 	}
 	for i := range c.lead.followers {
 		f := &c.lead.followers[i]
-		if f.State() != progress.Replicate || f.Match() != c.commit || f.Commit() != c.commit || f.Quiet() >= c.cfg.ElectionTicks {
+		if f.State() != progress.Replicate || f.Match() != c.commit || f.Commit() != c.commit && !mutant.Is(mutant.SleepUnconfirmed) || f.Quiet() >= c.cfg.ElectionTicks {
 			return false
 		}
 	}

@@ -60,7 +60,7 @@ func named(s string) (Name, error) {
 		return "", nil
 	}
 	if _, known := Find(Name(s)); !known {
-		return "", fmt.Errorf("no mutant is called %q; internal/mutant/table.go has them", s)
+		return "", fmt.Errorf("no mutant is called %q; internal/mutant/table*.go have them", s)
 	}
 	return Name(s), nil
 }

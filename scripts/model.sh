@@ -4,6 +4,7 @@
 #
 #   scripts/model.sh           what holds, and the limits
 #   scripts/model.sh --bite    the broken rules
+#   scripts/model.sh --ready   whether spin and gcc are here, or could be installed
 #
 # Needs spin and gcc; as root on Debian it installs what is missing. A run that found something it should not have found
 # leaves a trail: the commands to read it are printed.
@@ -11,10 +12,11 @@ set -euo pipefail
 cd "$(dirname "$0")/../docs/model"
 
 mode=${1:-}
-case "$mode" in "" | --bite) ;; *) sed -n '2,9s/^# \{0,1\}//p' "../../scripts/model.sh" >&2; exit 2 ;; esac
+case "$mode" in "" | --bite | --ready) ;; *) sed -n '2,10s/^# \{0,1\}//p' "../../scripts/model.sh" >&2; exit 2 ;; esac
 if ! { command -v spin && command -v gcc; } >/dev/null; then
-	apt-get install -qq -y --no-install-recommends spin gcc libc6-dev >/dev/null
+	{ apt-get update -qq && apt-get install -qq -y --no-install-recommends spin gcc libc6-dev; } >/dev/null
 fi
+[ "$mode" != --ready ] || exit 0
 work=$(mktemp -d)
 trap '[ -n "${keep:-}" ] || rm -rf "$work"' EXIT
 models=$PWD

@@ -11,8 +11,8 @@ import (
 )
 
 // propose has group g apply an encoded command. Errors are *wire.Error.
-func (s *Server) propose(ctx context.Context, g wire.GroupID, command []byte) (kv.Result, error) {
-	answer, err := s.host.Propose(ctx, g, command)
+func (s *Server) propose(ctx context.Context, g wire.GroupID, r redirects, command []byte) (kv.Result, error) {
+	answer, err := s.led(ctx, r, func() ([]byte, error) { return s.host.Propose(ctx, g, command) })
 	if err != nil {
 		return kv.Result{}, commandError(g, err)
 	}
@@ -24,8 +24,8 @@ func (s *Server) propose(ctx context.Context, g wire.GroupID, command []byte) (k
 }
 
 // get reads a key. Errors are *wire.Error.
-func (s *Server) get(ctx context.Context, g wire.GroupID, query []byte, c protocol.Consistency) (kv.Item, bool, error) {
-	answer, err := s.host.Query(ctx, g, query, c)
+func (s *Server) get(ctx context.Context, g wire.GroupID, r redirects, query []byte, c protocol.Consistency) (kv.Item, bool, error) {
+	answer, err := s.led(ctx, r, func() ([]byte, error) { return s.host.Query(ctx, g, query, c) })
 	if err != nil {
 		return kv.Item{}, false, queryError(g, err)
 	}
@@ -37,8 +37,8 @@ func (s *Server) get(ctx context.Context, g wire.GroupID, query []byte, c protoc
 }
 
 // scan reads a page. Errors are *wire.Error.
-func (s *Server) scan(ctx context.Context, g wire.GroupID, query []byte, c protocol.Consistency) (kv.Page, error) {
-	answer, err := s.host.Query(ctx, g, query, c)
+func (s *Server) scan(ctx context.Context, g wire.GroupID, r redirects, query []byte, c protocol.Consistency) (kv.Page, error) {
+	answer, err := s.led(ctx, r, func() ([]byte, error) { return s.host.Query(ctx, g, query, c) })
 	if err != nil {
 		return kv.Page{}, queryError(g, err)
 	}

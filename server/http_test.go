@@ -27,7 +27,18 @@ type web struct {
 
 func newWeb(t *testing.T, cfg Config) *web {
 	t.Helper()
-	w := &web{fakeHost: &fakeHost{id: 1, b: newBackend(2)}}
+	return newWebWith(t, &fakeHost{id: 1, b: newBackend(2)}, cfg)
+}
+
+// newWebOver is the HTTP side of a node there is.
+func newWebOver(t *testing.T, h *fakeHost) *web {
+	t.Helper()
+	return newWebWith(t, h, Config{})
+}
+
+func newWebWith(t *testing.T, h *fakeHost, cfg Config) *web {
+	t.Helper()
+	w := &web{fakeHost: h}
 	w.server = newServer(w.fakeHost, cfg, defaultLimits())
 	w.http = httptest.NewServer(w.server.Handler())
 	t.Cleanup(func() {

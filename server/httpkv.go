@@ -99,7 +99,7 @@ func (s *Server) httpGet(ctx context.Context, w http.ResponseWriter, key []byte,
 		return
 	}
 	g := s.groupOf(key)
-	it, ok, err := s.get(ctx, g, kv.AppendGet(nil, key), consistency)
+	it, ok, err := s.get(ctx, g, redirectsWaited, kv.AppendGet(nil, key), consistency)
 	if err != nil {
 		s.writeError(w, queryError(g, err))
 		return
@@ -140,7 +140,7 @@ func (s *Server) httpWrite(ctx context.Context, w http.ResponseWriter, c kv.Comm
 		c.Require = kv.AtRevision(kv.Revision(revision))
 	}
 	g := s.groupOf(c.Key)
-	result, err := s.propose(ctx, g, kv.AppendCommand(nil, &c))
+	result, err := s.propose(ctx, g, redirectsWaited, kv.AppendCommand(nil, &c))
 	if err != nil {
 		s.writeError(w, commandError(g, err))
 		return

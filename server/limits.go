@@ -29,6 +29,12 @@ const (
 	defaultHelloTimeout = 5 * time.Second
 	// defaultWriteTimeout bounds one write to a client: one that takes nothing for so long is cut off.
 	defaultWriteTimeout = 10 * time.Second
+	// defaultLeaderWait bounds how long a request waits for a group to have a leader: three election timeouts, which a node
+	// knows better.
+	defaultLeaderWait = 3 * time.Second
+	// firstLeaderPause to maxLeaderPause is the pause between the tries meanwhile: a heartbeat tells who leads.
+	firstLeaderPause = 5 * time.Millisecond
+	maxLeaderPause   = 100 * time.Millisecond
 	// httpTimeout bounds the work on one HTTP request.
 	httpTimeout = 10 * time.Second
 
@@ -44,11 +50,13 @@ type limits struct {
 	requestBytes               int64
 	replyBytes, hardReply      int
 	helloTimeout, writeTimeout time.Duration
+	leaderWait                 time.Duration
 }
 
 func defaultLimits() limits {
 	return limits{
 		conns: defaultConns, inFlight: defaultInFlight, workers: defaultWorkers, requestBytes: defaultRequestBytes,
 		replyBytes: defaultReplyBytes, hardReply: hardReplyBytes, helloTimeout: defaultHelloTimeout, writeTimeout: defaultWriteTimeout,
+		leaderWait: defaultLeaderWait,
 	}
 }

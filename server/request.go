@@ -119,7 +119,7 @@ func (t *task) execute(ctx context.Context) (protocol.Reply, *wire.Error) {
 	s := t.conn.server
 	switch t.kind {
 	case protocol.KindPut, protocol.KindDelete:
-		r, err := s.propose(ctx, t.group, t.payload)
+		r, err := s.propose(ctx, t.group, redirectsReturned, t.payload)
 		if err != nil {
 			return protocol.Reply{}, commandError(t.group, err)
 		}
@@ -128,7 +128,7 @@ func (t *task) execute(ctx context.Context) (protocol.Reply, *wire.Error) {
 			Group: t.group, Epoch: s.host.Epoch(),
 		}, nil
 	case protocol.KindOpenSession, protocol.KindCloseSession:
-		r, err := s.propose(ctx, t.group, t.payload)
+		r, err := s.propose(ctx, t.group, redirectsReturned, t.payload)
 		if err != nil {
 			return protocol.Reply{}, commandError(t.group, err)
 		}
@@ -145,7 +145,7 @@ func (t *task) execute(ctx context.Context) (protocol.Reply, *wire.Error) {
 }
 
 func (t *task) get(ctx context.Context) (protocol.Reply, *wire.Error) {
-	it, ok, err := t.conn.server.get(ctx, t.group, t.payload, t.consistency)
+	it, ok, err := t.conn.server.get(ctx, t.group, redirectsReturned, t.payload, t.consistency)
 	if err != nil {
 		return protocol.Reply{}, queryError(t.group, err)
 	}
@@ -157,7 +157,7 @@ func (t *task) get(ctx context.Context) (protocol.Reply, *wire.Error) {
 }
 
 func (t *task) scan(ctx context.Context) (protocol.Reply, *wire.Error) {
-	page, err := t.conn.server.scan(ctx, t.group, t.payload, t.consistency)
+	page, err := t.conn.server.scan(ctx, t.group, redirectsReturned, t.payload, t.consistency)
 	if err != nil {
 		return protocol.Reply{}, queryError(t.group, err)
 	}

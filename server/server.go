@@ -1,10 +1,12 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/quic-go/quic-go"
@@ -27,6 +29,8 @@ type Config struct {
 	// LocalNames serves those requests only when their Host header is an address or localhost. For plain HTTP on loopback
 	// without a Token: a web page may have its own name point there, and is of the same origin then (DNS rebinding).
 	LocalNames bool
+	// LeaderWait bounds how long a request waits for its group to have a leader: three election timeouts. Zero means 3 s.
+	LeaderWait time.Duration
 	// Debug serves the profiles of net/http/pprof.
 	Debug bool
 	// Version is what GET /version says, beside the versions of the protocols.
@@ -70,6 +74,7 @@ func Over(host Host, cfg Config) *Server { return newServer(host, cfg, defaultLi
 
 func newServer(host Host, cfg Config, l limits) *Server {
 	s := &Server{host: host, cfg: cfg, limits: l, metrics: newMetrics(cfg.Registerer)}
+	s.limits.leaderWait = cmp.Or(cfg.LeaderWait, l.leaderWait)
 	s.life, s.end = context.WithCancelCause(context.Background())
 	s.mu.conns = make(map[*quic.Conn]struct{})
 	s.pool = newPool(l.workers, s.life.Done())

@@ -72,6 +72,7 @@ func (n *node) open(ctx context.Context, o serveOptions, log *slog.Logger) error
 	n.clients = server.New(n.host, server.Config{
 		Metrics: registry, Registerer: registry, Token: token, Debug: o.http.debug, Version: versionInfo(),
 		ClientCerts: o.http.tls && !isLoopback(o.http.addr), LocalNames: !o.http.tls && len(token) == 0,
+		LeaderWait: 3 * c.ElectionTimeout,
 	})
 	clients.Store(n.clients)
 	n.http.serve(o.http, n.tls, n.clients.Handler())

@@ -32,7 +32,7 @@ func levelOf(e any) slog.Level {
 
 func (h *Host) transportEvent(e quictransport.Event) {
 	level := slog.LevelInfo
-	if e.Kind == quictransport.EventRefused || e.Kind == quictransport.EventDialFailed || e.Kind == quictransport.EventSmallBuffer {
+	if e.Trouble() {
 		level = slog.LevelWarn
 	}
 	args := []any{"peer", e.Peer, "addr", e.Addr}

@@ -52,6 +52,17 @@ type Event struct {
 	Err  error
 }
 
+// Trouble reports whether somebody should look at it. Both sides dialling at once, of which one connection stays, is none.
+func (e Event) Trouble() bool {
+	switch e.Kind {
+	case EventDialFailed, EventSmallBuffer:
+		return true
+	case EventRefused:
+		return e.Said() != ReasonDuplicate
+	}
+	return false
+}
+
 // Said returns the reason for which the peer closed the connection, 0 when it did not.
 func (e Event) Said() Reason {
 	var closed *CloseError

@@ -1,7 +1,7 @@
 // Package eventlog writes the typed events of the lower storeys as structured log lines: the event's type becomes
 // the message, each of its fields an attribute, so that operators filter by field and events need no logging code.
 //
-//	eventlog.Write(log, slog.LevelWarn, "raft", multiraft.DiskFull{Err: err}) // msg="raft diskfull" err="..."
+//	eventlog.Write(log, slog.LevelWarn, "raft", multiraft.DiskFull{Err: err}) // msg="raft: disk full" err="..."
 package eventlog
 
 import (
@@ -9,15 +9,27 @@ import (
 	"log/slog"
 	"reflect"
 	"strings"
+	"unicode"
 )
 
-// Write logs event, a struct, as coming from source. A field named Group is logged as group.
+// Write logs event, a struct, as coming from source. A field named FreeBytes is logged as free_bytes.
 func Write(log *slog.Logger, level slog.Level, source string, event any) {
 	v := reflect.ValueOf(event)
 	attrs := make([]slog.Attr, 0, v.NumField())
 	for i := range v.NumField() {
-		name := v.Type().Field(i).Name
-		attrs = append(attrs, slog.Any(strings.ToLower(name[:1])+name[1:], v.Field(i).Interface()))
+		attrs = append(attrs, slog.Any(words(v.Type().Field(i).Name, '_'), v.Field(i).Interface()))
 	}
-	log.LogAttrs(context.Background(), level, source+" "+strings.ToLower(v.Type().Name()), attrs...)
+	log.LogAttrs(context.Background(), level, source+": "+words(v.Type().Name(), ' '), attrs...)
+}
+
+// words writes a Go name as people do, with between its words.
+func words(name string, between rune) string {
+	var b strings.Builder
+	for i, r := range name {
+		if unicode.IsUpper(r) && i > 0 {
+			b.WriteRune(between)
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
 }

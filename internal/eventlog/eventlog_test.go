@@ -18,7 +18,7 @@ type diskFull struct {
 func TestEachFieldIsAnAttribute(t *testing.T) {
 	var out bytes.Buffer
 	Write(slog.New(slog.NewTextHandler(&out, nil)), slog.LevelWarn, "log", diskFull{Group: 7, FreeBytes: 12, Err: errors.New("no space")})
-	if want := `level=WARN msg="log diskfull" group=7 freeBytes=12 err="no space"`; !strings.Contains(out.String(), want) {
+	if want := `level=WARN msg="log: disk full" group=7 free_bytes=12 err="no space"`; !strings.Contains(out.String(), want) {
 		t.Errorf("logged %s want %s", out.String(), want)
 	}
 }

@@ -1,5 +1,7 @@
 package wire
 
+import "strconv"
+
 // MessageType is the kind of a Message between replicas of one group.
 type MessageType uint8
 
@@ -74,6 +76,19 @@ const (
 	// RefuseRemoved says that the sender is no longer a member of the group.
 	RefuseRemoved RefuseCode = 3
 )
+
+// String returns the reason in words.
+func (c RefuseCode) String() string {
+	switch c {
+	case RefuseUnknownGroup:
+		return "unknown group"
+	case RefuseQuarantined:
+		return "quarantined"
+	case RefuseRemoved:
+		return "removed"
+	}
+	return "reason " + strconv.FormatUint(uint64(c), 10)
+}
 
 // Lane is one of the priorities between two nodes (architecture section 5).
 type Lane uint8

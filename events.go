@@ -32,7 +32,7 @@ func levelOf(e any) slog.Level {
 
 func (h *Host) transportEvent(e quictransport.Event) {
 	level := slog.LevelInfo
-	if e.Trouble() {
+	if e.Trouble() && !h.closing.Load() {
 		level = slog.LevelWarn
 	}
 	args := []any{"peer", e.Peer, "addr", e.Addr}

@@ -118,8 +118,11 @@ func (c *Core) restore() error {
 	c.rest(Follower, wire.NoNode)
 	if c.soleVoter() {
 		c.elapsed = c.electionTimeout // nobody to wait for: the first tick campaigns
-	} else {
-		c.promise() // what the last life promised is not known
+	}
+	if !c.soleVoter() || c.cfg.Applied < last {
+		// What the last life promised is not known. Who is the only voter has promised nothing, but the log may hold changes
+		// that have made others voters.
+		c.promise()
 	}
 	return nil
 }

@@ -59,7 +59,7 @@ func (h *hostile) near(v uint64) uint64 {
 	case 1:
 		return math.MaxUint64 - h.r.Uint64N(3)
 	case 2:
-		return wire.MaxNumber - h.r.Uint64N(3)
+		return wire.MaxNumber>>h.r.UintN(2) - h.r.Uint64N(3) // MaxNumber is for terms, half of it for indexes
 	case 3:
 		return h.r.Uint64()
 	case 4, 5:
@@ -94,6 +94,9 @@ func (h *hostile) message() wire.Message {
 	if h.r.UintN(3) > 0 { // a previous entry that is there
 		m.Index = wire.Index(h.r.Uint64N(uint64(c.log.last()) + 1))
 		m.LogTerm, _ = c.log.term(m.Index)
+	}
+	if m.Type == wire.MsgSnapshot && h.r.UintN(2) == 0 { // something that we lack
+		m.Index = c.log.last() + 1 + wire.Index(h.r.Uint64N(8))
 	}
 	if m.Type == wire.MsgAppend || h.r.UintN(10) == 0 {
 		prev, at := m.Index, max(m.LogTerm, 1)

@@ -89,6 +89,7 @@ func (c *Core) BeginInstall(s wire.Snapshot) error {
 		return fmt.Errorf("install snapshot %d of group %d: %w", s.Index, c.group, err)
 	}
 	c.install.active, c.install.snap = true, s
+	c.Wake()
 	if c.role != Follower {
 		c.rest(Follower, wire.NoNode)
 	}
@@ -180,7 +181,8 @@ func (a *application) jump(i wire.Index) {
 
 // MoveTo returns the update that moves the log of a group to s: for a host that finds at its start a snapshot that was
 // taken over by the machine and not yet by the log. term is the one of the leader who announced it, hard what the
-// disk holds.
+// disk holds. It is not for a log that holds the snapshot's last entry, of its term: what follows there may have been
+// acknowledged, and New makes do with it. A log that holds another entry there has to move, however long it is.
 func MoveTo(group wire.GroupID, hard wire.HardState, s wire.Snapshot, term wire.Term) wire.LogUpdate {
 	if term > hard.Term {
 		hard = wire.HardState{Term: term, Commit: hard.Commit}

@@ -282,6 +282,27 @@ func TestMoveToAfterACrash(t *testing.T) {
 	}
 }
 
+// I20: a late word of sleep may come between the message in front of a snapshot and its data. Who takes the data over is awake.
+func TestInstallWakes(t *testing.T) {
+	b := behind(t).step(announce(6, 3)).step(wire.Message{Type: wire.MsgSleep, From: 1, Commit: 1}).take()
+	if !b.core.Asleep() {
+		t.Fatal("awake")
+	}
+	if b.begin(snapshotAt(6, 3)); b.core.Asleep() {
+		t.Error("takes a snapshot over in its sleep")
+	}
+}
+
+// F9: a snapshot far beyond any log that a group can have leaves no room for what follows it: the store refuses what ends at the
+// limit of numbers.
+func TestSnapshotAtTheLimit(t *testing.T) {
+	for _, i := range []wire.Index{wire.MaxNumber, wire.MaxNumber - 1} {
+		if b := behind(t); !errors.Is(b.try(announce(i, 3)), ErrMalformed) || b.core.WantsSnapshot(i) {
+			t.Errorf("snapshot %d is wanted", i)
+		}
+	}
+}
+
 // I18: a snapshot that is not what is committed here ends the core; somebody's disk or machine lies.
 func TestContradictingSnapshot(t *testing.T) {
 	b := behind(t).step(announce(6, 3)).begin(snapshotAt(6, 3))

@@ -190,6 +190,32 @@ func TestPromiseSurvivesARestart(t *testing.T) {
 	}
 }
 
+// The membership on disk is late where the machine is slow: a node that seems to vote alone may have promised something to the
+// leader of those whom changes behind its applied index have added.
+func TestPromiseOfWhoSeemsAlone(t *testing.T) {
+	join := wire.ChangeSet{Changes: []wire.Change{{Kind: wire.ChangePromote, Node: 2}, {Kind: wire.ChangePromote, Node: 3}}}
+	disk := newMemoryLog(1)
+	for i, set := range []wire.ChangeSet{join, {}} {
+		disk.write([]wire.Entry{{Index: wire.Index(i + 2), Term: 1, Kind: wire.EntryChange, Data: wire.AppendChangeSet(nil, &set)}})
+	}
+	cfg := Config{
+		Membership: wire.Membership{Voters: []wire.NodeID{1}}, HardState: wire.HardState{Term: 5, Commit: 3}, ElectionTicks: 10, LeaseMargin: 4,
+	}
+	b := openBench(t, cfg, disk).sync()
+	if b.core.soleVoter() {
+		t.Fatalf("%+v", b.core.membership)
+	}
+	for range 9 {
+		b.tick(1).step(wire.Message{Type: wire.MsgVote, From: 3, Term: 6, Index: 9, LogTerm: 5}).sync()
+	}
+	if len(b.sent(wire.MsgVoteReply)) != 0 || b.core.role != Follower {
+		t.Fatalf("%s of term %d, said %+v", b.core.role, b.core.term, b.out)
+	}
+	if b.tick(1).step(wire.Message{Type: wire.MsgVote, From: 3, Term: 6, Index: 9, LogTerm: 5}).sync(); len(b.sent(wire.MsgVoteReply)) != 1 {
+		t.Fatalf("said %+v", b.out)
+	}
+}
+
 // A driver that was held up and says so: the lease is over before the first read.
 func TestTickN(t *testing.T) {
 	b := leaseBench(t).tick(1).answer(2, 3)

@@ -9,8 +9,9 @@ const (
 	// would end all elections of a group for ever.
 	maxTermJump = 1 << 40
 
-	// maxIndex bounds indexes of peers, so that no sum of one and a length overflows.
-	maxIndex wire.Index = wire.MaxNumber
+	// maxIndex bounds indexes of peers, so that no sum of one and a length overflows, and that what follows a snapshot there
+	// is within wire.MaxNumber as well: a log store refuses what is not, and is out of service then for all groups.
+	maxIndex wire.Index = wire.MaxNumber / 2
 
 	// maxWaitingReads bounds reads without an answer, own and of peers, in one core. A read is 40 bytes; the
 	// engine asks once per turn for all its callers, so thousands mean that something floods.

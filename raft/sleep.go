@@ -24,7 +24,7 @@ import (
 func (c *Core) CanSleep() bool {
 	p := &c.persist
 	if c.err != nil || c.role != Leader || c.asleep || c.commit < c.lead.start || c.commit != c.log.last() ||
-		p.done != p.issued || p.dirty || p.compact != 0 || c.apply.handed != c.commit || len(c.out) > 0 ||
+		p.done != p.issued || p.dirty || p.compact != 0 || c.apply.handed != c.commit || len(c.out) > 0 || c.lead.dirty ||
 		len(c.apply.changes) > 0 || c.reads.waitingCount() > 0 || c.lead.transfer.to != wire.NoNode || c.membership.Joint() {
 		return false
 	}

@@ -152,3 +152,21 @@ func TestSleepEndsTheLease(t *testing.T) {
 		t.Fatal("served from a lease of before")
 	}
 }
+
+// Who was told by a heartbeat only what is committed is told again by an append, which would wake who has just been sent to sleep.
+func TestNothingIsSaidAfterSleep(t *testing.T) {
+	b := idle(t)
+	b.propose("x")
+	b.sync().step(wire.Message{Type: wire.MsgAppendReply, From: 2, Index: 2})
+	b.step(wire.Message{Type: wire.MsgAppendReply, From: 3, Index: 2}).core.Unreachable(3)
+	b.take().tick(1).answer(2).clear()
+	b.step(wire.Message{Type: wire.MsgHeartbeatReply, From: 3, Index: 2})
+	b.step(wire.Message{Type: wire.MsgAppendReply, From: 3, Index: 2})
+	if b.core.Sleep() {
+		b.take()
+		t.Fatalf("asleep, and said %+v", b.out)
+	}
+	if b.take().tick(1).answer(2, 3); !b.core.Sleep() {
+		t.Fatal("stays awake")
+	}
+}

@@ -89,7 +89,8 @@ func (c *Core) present() wire.Message {
 
 // PeerLost says that a node has not been heard for an election timeout by any of its groups' replicas here, or was
 // started anew. Whoever sleeps under it wakes up and stands, at a moment drawn from half an election timeout, so that the
-// groups of a dead node do not all stand at once. Nobody else is woken by it.
+// groups of a dead node do not all stand at once. Nobody else is woken by it. With lease reads on it has to keep its promise
+// first, for which the time asleep does not count.
 func (c *Core) PeerLost(n wire.NodeID) {
 	if c.err != nil || !c.asleep || c.role != Follower || c.leader != n {
 		return

@@ -2,6 +2,8 @@ package raft_test
 
 import (
 	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -36,4 +38,33 @@ func TestTranscripts(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	})
+}
+
+var namedTranscript = regexp.MustCompile(`\]\(([a-z0-9_]+\.txt)\)`)
+
+// TestMapOfTranscripts: every transcript that testdata/README.md names is there, and each of its rows names one.
+func TestMapOfTranscripts(t *testing.T) {
+	raw, err := os.ReadFile("testdata/README.md")
+	if err != nil {
+		t.Fatalf("read the map of the transcripts: %v", err)
+	}
+	rows := 0
+	for line := range strings.Lines(string(raw)) {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| their situation") {
+			continue
+		}
+		rows++
+		named := namedTranscript.FindAllStringSubmatch(line, -1)
+		if len(named) == 0 {
+			t.Errorf("testdata/README.md has a row without a transcript: %s", line)
+		}
+		for _, m := range named {
+			if _, err := os.Stat("testdata/" + m[1]); err != nil {
+				t.Errorf("testdata/README.md names %s, which is not there", m[1])
+			}
+		}
+	}
+	if rows != 28 { // the files of go.etcd.io/raft/v3's testdata
+		t.Errorf("testdata/README.md maps %d situations, want 28", rows)
+	}
 }

@@ -288,3 +288,20 @@ func FuzzStep(f *testing.F) {
 		}
 	})
 }
+
+// Peers go on talking to who cannot answer because its disk takes nothing in, for hours if it is full: what waits for the disk is
+// bounded, and what is lost beyond that is said anew.
+func TestHeldMessagesAreBounded(t *testing.T) {
+	b := newBench(t, 1, 2, 3)
+	for n := range 10_000 {
+		b.step(wire.Message{Type: wire.MsgHeartbeat, From: 2, Term: 5, Context: uint64(n)})
+		b.step(wire.Message{Type: wire.MsgReadIndex, From: 3, Term: 5, Context: uint64(n)}).take()
+	}
+	if n := len(b.core.persist.held); n == 0 || n > maxHeld {
+		t.Fatalf("%d messages wait for the disk", n)
+	}
+	b.sync().clear().step(wire.Message{Type: wire.MsgHeartbeat, From: 2, Context: 10_001}).take()
+	if b.one(wire.MsgHeartbeatReply, 2).Context != 10_001 {
+		t.Errorf("said %+v", b.out)
+	}
+}

@@ -17,6 +17,10 @@ const (
 	// engine asks once per turn for all its callers, so thousands mean that something floods.
 	maxWaitingReads = 1 << 12
 
+	// maxHeld bounds messages that wait for the disk, which may take nothing in for hours while peers go on talking: a window of
+	// acknowledgements and a vote of the largest group. What is dropped beyond that might as well have been lost on its way.
+	maxHeld = 512
+
 	// maxTailBytes bounds entries kept in memory although they are on disk, so that what is about to be committed
 	// is not read back. Beyond it the disk (and its cache) must do.
 	maxTailBytes = 4 << 20

@@ -38,14 +38,16 @@ func (p *persistence) needHard() Token {
 	return p.hard
 }
 
-// hold keeps m until need is durable.
+// hold keeps m until need is durable; too many are lost.
 func (p *persistence) hold(m wire.Message, need Token) {
 	assert.That(need > p.done && need <= p.issued+1, "I2: message held for a token that will not come")
 	if n := len(p.held); n > 0 && p.held[n-1].need == need && extendsAck(&p.held[n-1].m, &m) {
 		p.held[n-1].m.Index = max(p.held[n-1].m.Index, m.Index)
 		return
 	}
-	p.held = append(p.held, heldMessage{need: need, m: m})
+	if len(p.held) < maxHeld {
+		p.held = append(p.held, heldMessage{need: need, m: m})
+	}
 }
 
 // drop forgets held messages that are no longer true or no longer of use.

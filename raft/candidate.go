@@ -20,11 +20,12 @@ const (
 // byOrder is MsgVote's Context when the leader ordered the election.
 const byOrder = 1
 
-// electable reports whether this node may campaign: it votes, its disk works, no snapshot is being installed, and every change
-// of the membership that is known to be committed has taken effect here. With an older membership than the committed
-// one it could win a majority that does not meet the one that elected somebody else (I13; D43, D64).
+// electable reports whether this node may campaign: it votes, its disk works, no snapshot is being installed, there is a term
+// to stand for, and every change of the membership that is known to be committed has taken effect here. With an older
+// membership than the committed one it could win a majority that does not meet the one that elected somebody else (I13;
+// D43, D64).
 func (c *Core) electable() bool {
-	return c.membership.IsVoter(c.self) && !c.diskHangs() && (!c.unappliedChange() || mutant.Is(mutant.CampaignBehindChange)) && !c.install.active
+	return c.membership.IsVoter(c.self) && !c.diskHangs() && (!c.unappliedChange() || mutant.Is(mutant.CampaignBehindChange)) && !c.install.active && c.term < wire.MaxNumber
 }
 
 // Campaign starts a (pre-)election now. It does nothing on a leader, on a node that is no voter, and on one

@@ -293,3 +293,12 @@ func TestLeaderGone(t *testing.T) {
 		t.Error("the lease of a leader that is gone still holds")
 	}
 }
+
+// Whom somebody has walked up to the highest term does not stand for one beyond it: the log store would refuse that.
+func TestNoTermBeyondTheLast(t *testing.T) {
+	cfg := Config{Membership: wire.Membership{Voters: []wire.NodeID{1}}, HardState: wire.HardState{Term: wire.MaxNumber}}
+	b := openBench(t, cfg, newMemoryLog()).tick(50)
+	if b.core.Campaign(); b.core.term > wire.MaxNumber {
+		t.Errorf("%s of term %d", b.core.role, b.core.term)
+	}
+}

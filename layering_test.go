@@ -42,6 +42,7 @@ var storeys = map[string]int{
 	"quictransport/quictest":     3,
 
 	"raft/multiraft":           4,
+	"raft/rafttest/replay":     3,
 	"raft/rafttest":            4,
 	"raft/rafttest/fencemodel": 4,
 

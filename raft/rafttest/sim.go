@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 
 	"flotilla/raft"
+	"flotilla/raft/rafttest/replay"
 	"flotilla/raft/wire"
 )
 
@@ -14,7 +15,7 @@ type Sim struct {
 	rng     *rand.Rand
 	cluster *Cluster
 	reads   *LinearizableRead
-	agenda  agenda
+	agenda  replay.Agenda[Time, task]
 	stats   counter
 	hash    traceHash
 
@@ -87,7 +88,7 @@ func Run(p Plan, observers ...func(*Event)) Result {
 	s.schedule()
 	s.loop()
 	s.stats.Simulated = s.cluster.now
-	return Result{Seed: p.Seed, Hash: uint64(s.hash), Stats: s.stats.Stats, Err: s.cluster.Err()}
+	return Result{Seed: p.Seed, Hash: uint64(s.hash.Hash), Stats: s.stats.Stats, Err: s.cluster.Err()}
 }
 
 // start makes a node and winds its clock up.
@@ -106,7 +107,7 @@ func (s *Sim) start(id wire.NodeID) {
 }
 
 // after writes a task down for d from now.
-func (s *Sim) after(d Time, t task) { s.agenda.add(s.cluster.now+d, t) }
+func (s *Sim) after(d Time, t task) { s.agenda.Add(s.cluster.now+d, &t) }
 
 // repeat writes the next of a recurring kind down, at a random distance with the given mean.
 func (s *Sim) repeat(kind taskKind, mean Time) {
@@ -132,8 +133,9 @@ func (s *Sim) schedule() {
 
 // loop does one task after the other until the group has healed or something is broken.
 func (s *Sim) loop() {
+	var t task
 	for s.cluster.Err() == nil && !s.heal.done {
-		at, t, ok := s.agenda.next()
+		at, ok := s.agenda.Next(&t)
 		if !ok {
 			return
 		}
@@ -156,7 +158,7 @@ func (s *Sim) postponed(t *task) bool {
 		return false
 	}
 	if h := s.hosts[t.node]; h.pausedTo > s.cluster.now {
-		s.agenda.add(h.pausedTo, *t)
+		s.agenda.Add(h.pausedTo, t)
 		return true
 	}
 	return false
@@ -301,7 +303,7 @@ func (s *Sim) sync(id wire.NodeID) {
 		late = between(s.rng, 1, 500)
 	}
 	h.toldAt = max(h.toldAt, s.cluster.now+late)
-	s.agenda.add(h.toldAt, task{kind: taskTold, node: id, life: h.life, value: uint64(h.synced)})
+	s.agenda.Add(h.toldAt, &task{kind: taskTold, node: id, life: h.life, value: uint64(h.synced)})
 	if s.cluster.Disk(id).Pending() > 0 {
 		s.beginSync(id)
 	}

@@ -1,12 +1,9 @@
 package rafttest
 
 import (
-	"fmt"
-	"os"
-	"os/exec"
-	"strings"
 	"testing"
 
+	"flotilla/raft/rafttest/replay"
 	"flotilla/raft/wire"
 )
 
@@ -34,33 +31,9 @@ func TestSmoke(t *testing.T) {
 
 const replayedSeeds = 5
 
-func hashes() string {
-	var b strings.Builder
-	for seed := uint64(1); seed <= replayedSeeds; seed++ {
-		fmt.Fprintf(&b, "hash %d %016x\n", seed, Simulate(seed).Hash)
-	}
-	return b.String()
-}
-
 // TestReplay: the same seed gives the same run, event by event, in this process and in another one (N10).
 func TestReplay(t *testing.T) {
-	here := hashes()
-	if os.Getenv("RAFTTEST_HASHES") != "" {
-		fmt.Print(here)
-		return
-	}
-	if again := hashes(); again != here {
-		t.Errorf("in one process:\n%s\nand then:\n%s", here, again)
-	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestReplay$", "-test.v")
-	cmd.Env = append(os.Environ(), "RAFTTEST_HASHES=1")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("run again in another process: %v\n%s", err, out)
-	}
-	if !strings.Contains(string(out), here) {
-		t.Errorf("here:\n%s\nin another process:\n%s", here, out)
-	}
+	replay.Twice(t, replayedSeeds, func(seed uint64) uint64 { return Simulate(seed).Hash })
 }
 
 // TestHashSeesEveryEvent: two seeds do not share a hash, and one message more changes it.
@@ -101,26 +74,5 @@ func TestSabotageIsFound(t *testing.T) {
 			}
 			t.Errorf("not found by %d seeds", limit)
 		})
-	}
-}
-
-func TestAgendaKeepsOrder(t *testing.T) {
-	var a agenda
-	for i, at := range []Time{5, 1, 5, 3, 1, 9, 5, 2} {
-		a.add(at, task{value: uint64(i)})
-	}
-	var got []uint64
-	for {
-		_, task, ok := a.next()
-		if !ok {
-			break
-		}
-		got = append(got, task.value)
-		if len(got) == 3 {
-			a.add(5, task)
-		}
-	}
-	if s := fmt.Sprint(got); s != "[1 4 7 3 0 2 6 7 5]" {
-		t.Errorf("order %s", s)
 	}
 }

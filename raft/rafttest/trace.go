@@ -5,45 +5,34 @@ import (
 	"strings"
 
 	"flotilla/raft"
+	"flotilla/raft/rafttest/replay"
 	"flotilla/raft/wire"
 )
 
-// traceHash is a running hash over events (FNV-1a over 64-bit words). Every field that a checker looks at is in it.
-type traceHash uint64
+// traceHash is a running hash over events. Every field that a checker looks at is in it.
+type traceHash struct{ replay.Hash }
 
-func newTraceHash() traceHash { return 14695981039346656037 }
-
-func (h *traceHash) word(v uint64) {
-	x := (uint64(*h) ^ v) * 1099511628211
-	*h = traceHash(x ^ x>>29)
-}
-
-func (h *traceHash) text(s string) {
-	h.word(uint64(len(s)))
-	for i := range len(s) {
-		h.word(uint64(s[i]))
-	}
-}
+func newTraceHash() traceHash { return traceHash{replay.NewHash()} }
 
 func (h *traceHash) entry(e *wire.Entry) {
-	h.word(uint64(e.Index))
-	h.word(uint64(e.Term))
-	h.word(uint64(e.Kind))
-	h.word(markOf(e).Sum)
+	h.Word(uint64(e.Index))
+	h.Word(uint64(e.Term))
+	h.Word(uint64(e.Kind))
+	h.Word(markOf(e).Sum)
 }
 
 func (h *traceHash) hard(s wire.HardState) {
-	h.word(uint64(s.Term))
-	h.word(uint64(s.Vote))
-	h.word(uint64(s.Commit))
+	h.Word(uint64(s.Term))
+	h.Word(uint64(s.Vote))
+	h.Word(uint64(s.Commit))
 }
 
 func (h *traceHash) membership(m *wire.Membership) {
-	h.word(uint64(m.Index))
+	h.Word(uint64(m.Index))
 	for _, list := range [...][]wire.NodeID{m.Voters, m.Learners, m.Outgoing, m.Demoted} {
-		h.word(uint64(len(list)))
+		h.Word(uint64(len(list)))
 		for _, n := range list {
-			h.word(uint64(n))
+			h.Word(uint64(n))
 		}
 	}
 }
@@ -53,10 +42,10 @@ func (h *traceHash) message(m *wire.Message) {
 		uint64(m.Type), uint64(m.From), uint64(m.To), uint64(m.Term), uint64(m.LogTerm), uint64(m.Index), uint64(m.Commit),
 		uint64(m.Hint), uint64(m.HintTerm), m.Context, uint64(len(m.Entries)),
 	} {
-		h.word(v)
+		h.Word(v)
 	}
 	if m.Reject {
-		h.word(1)
+		h.Word(1)
 	}
 	for i := range m.Entries {
 		h.entry(&m.Entries[i])
@@ -68,11 +57,11 @@ func (h *traceHash) add(e *Event) {
 		uint64(e.Kind), uint64(e.At), uint64(e.Node), uint64(e.Role), uint64(e.Term), uint64(e.Leader), uint64(e.Index),
 		uint64(e.Token), e.Context, uint64(e.Count), uint64(e.Peer), e.Sum, uint64(e.Snapshot.Index), uint64(e.Snapshot.Term),
 	} {
-		h.word(v)
+		h.Word(v)
 	}
-	h.text(e.Text)
+	h.Text(e.Text)
 	if e.Err != nil {
-		h.text(e.Err.Error())
+		h.Text(e.Err.Error())
 	}
 	h.hard(e.HardState)
 	h.membership(&e.Membership)
@@ -84,9 +73,9 @@ func (h *traceHash) add(e *Event) {
 		h.entry(&e.Entry)
 	case EventWrite, EventDurable:
 		h.hard(e.Update.HardState)
-		h.word(uint64(e.Update.ResetTo))
-		h.word(uint64(e.Update.ResetTerm))
-		h.word(uint64(e.Update.CompactTo))
+		h.Word(uint64(e.Update.ResetTo))
+		h.Word(uint64(e.Update.ResetTerm))
+		h.Word(uint64(e.Update.CompactTo))
 		for i := range e.Update.Entries {
 			h.entry(&e.Update.Entries[i])
 		}

@@ -49,7 +49,7 @@ func (s *Sim) on(h *host, life int, do func()) {
 	switch {
 	case !h.up || h.life != life:
 	case h.paused():
-		s.agenda.add(&task{at: h.pausedTo, kind: taskDo, host: h, life: life, do: do})
+		s.agenda.Add(h.pausedTo, &task{kind: taskDo, host: h, life: life, do: do})
 	default:
 		do()
 		s.pump(h)

@@ -160,7 +160,7 @@ func (s *Sim) carry(f *frame) {
 		at = max(at, *last)
 		*last = at
 	}
-	s.agenda.add(&task{at: at, kind: taskArrive, host: (*host)(f.to), life: anyLife, frame: f})
+	s.agenda.Add(at, &task{kind: taskArrive, host: (*host)(f.to), life: anyLife, frame: f})
 }
 
 // arrive is a frame at its receiver: the fence comes first, then the content (P24).
@@ -232,6 +232,5 @@ func (s *Sim) rewrite(h *host, notice *frame) {
 
 // after writes t down for d from now.
 func (s *Sim) after(d time.Duration, t *task) {
-	t.at = s.now + d
-	s.agenda.add(t)
+	s.agenda.Add(s.now+d, t)
 }

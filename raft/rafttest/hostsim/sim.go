@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"flotilla/raft/rafttest/hostsim/check"
+	"flotilla/raft/rafttest/replay"
 	"flotilla/raft/wire"
 )
 
@@ -15,7 +16,7 @@ type Sim struct {
 	plan   Plan
 	rng    *rand.Rand
 	now    time.Duration
-	agenda agenda
+	agenda replay.Agenda[time.Duration, task]
 	hosts  []*host
 	links  []*link // by two ids
 	frames []*frame
@@ -82,7 +83,7 @@ func Simulate(seed uint64) Result { return Run(Draw(seed), nil) }
 // Run runs a plan. lines, when not nil, is told every line of the trace.
 func Run(p Plan, lines func(at time.Duration, line string)) Result {
 	s := &Sim{plan: p, rng: rand.New(rand.NewPCG(p.Seed, 0xd1b54a32d192ed03))}
-	s.trace = trace{hash: 14695981039346656037, lines: lines}
+	s.trace = trace{Hash: replay.NewHash(), lines: lines}
 	s.checks.sessions = make([]check.Sessions, p.Groups+1)
 	s.checks.registers = make([]check.Registers, p.Groups+1)
 	s.guard(func() {
@@ -91,7 +92,7 @@ func Run(p Plan, lines func(at time.Duration, line string)) Result {
 	})
 	s.stats.Simulated = s.now
 	s.stats.Epochs = int(s.checks.epochs.Allocated())
-	return Result{Seed: p.Seed, Hash: s.trace.hash, Stats: s.stats, Err: s.err}
+	return Result{Seed: p.Seed, Hash: uint64(s.trace.Hash), Stats: s.stats, Err: s.err}
 }
 
 // guard turns a panic into a violation.
@@ -149,20 +150,23 @@ func (s *Sim) rate(perMille int) int {
 // loop does one task after the other until the cluster has healed or something is broken.
 func (s *Sim) loop() {
 	var t task
-	for s.err == nil && !s.heal.done && s.agenda.next(&t) {
-		s.now = t.at
+	for s.err == nil && !s.heal.done {
+		at, ok := s.agenda.Next(&t)
+		if !ok {
+			return
+		}
+		s.now = at
 		if h := t.host; h != nil {
 			if t.life != anyLife && t.life != h.life {
 				continue // of a life that is over
 			}
 			if h.pausedTo > s.now && t.kind != taskResume { // put off, as SIGSTOP does
-				t.at = h.pausedTo
-				s.agenda.add(&t)
+				s.agenda.Add(h.pausedTo, &t)
 				continue
 			}
 			s.trace.words(uint64(t.kind)<<56|uint64(s.now), uint64(h.id))
 		} else {
-			s.trace.word(uint64(t.kind)<<56 | uint64(s.now))
+			s.trace.Word(uint64(t.kind)<<56 | uint64(s.now))
 		}
 		s.stats.Events++
 		s.do(&t)

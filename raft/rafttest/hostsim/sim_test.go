@@ -2,13 +2,11 @@ package hostsim
 
 import (
 	"errors"
-	"fmt"
-	"os"
-	"os/exec"
 	"slices"
-	"strings"
 	"testing"
 	"time"
+
+	"flotilla/raft/rafttest/replay"
 )
 
 // TestSmoke runs the first seeds. cmd/sim runs more.
@@ -35,33 +33,9 @@ func TestSmoke(t *testing.T) {
 
 const replayedSeeds = 1
 
-func hashes() string {
-	var b strings.Builder
-	for seed := uint64(1); seed <= replayedSeeds; seed++ {
-		fmt.Fprintf(&b, "hash %d %016x\n", seed, Simulate(seed).Hash)
-	}
-	return b.String()
-}
-
 // TestReplay: the same seed gives the same run, event by event, in this process and in another one (N10).
 func TestReplay(t *testing.T) {
-	here := hashes()
-	if os.Getenv("HOSTSIM_HASHES") != "" {
-		fmt.Print(here)
-		return
-	}
-	if again := hashes(); again != here {
-		t.Errorf("in one process:\n%s\nand then:\n%s", here, again)
-	}
-	cmd := exec.Command(os.Args[0], "-test.run=^TestReplay$", "-test.v")
-	cmd.Env = append(os.Environ(), "HOSTSIM_HASHES=1")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("run again in another process: %v\n%s", err, out)
-	}
-	if !strings.Contains(string(out), here) {
-		t.Errorf("here:\n%s\nin another process:\n%s", here, out)
-	}
+	replay.Twice(t, replayedSeeds, func(seed uint64) uint64 { return Simulate(seed).Hash })
 }
 
 // TestSabotageIsFound breaks the world below the engine, or the product beside it, one thing at a time; the checkers whose

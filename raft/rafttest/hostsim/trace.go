@@ -6,24 +6,19 @@ import (
 	"time"
 
 	"flotilla/raft/rafttest"
+	"flotilla/raft/rafttest/replay"
 	"flotilla/raft/wire"
 )
 
-// trace is the running hash over everything that happens (FNV-1a over 64-bit words), and the lines of it for whoever
-// wants to read them.
+// trace is the running hash over everything that happens, and the lines of it for whoever wants to read them.
 type trace struct {
-	hash  uint64
+	replay.Hash
 	lines func(at time.Duration, line string) // nil for nobody
-}
-
-func (t *trace) word(v uint64) {
-	x := (t.hash ^ v) * 1099511628211
-	t.hash = x ^ x>>29
 }
 
 func (t *trace) words(vs ...uint64) {
 	for _, v := range vs {
-		t.word(v)
+		t.Word(v)
 	}
 }
 
@@ -31,7 +26,7 @@ func (t *trace) message(m *wire.Message) {
 	t.words(uint64(m.Type), uint64(m.Group), uint64(m.From)<<32|uint64(m.To), uint64(m.Term), uint64(m.LogTerm), uint64(m.Index),
 		uint64(m.Commit), uint64(m.Hint), uint64(m.HintTerm), m.Context, uint64(len(m.Entries)))
 	if m.Reject {
-		t.word(1)
+		t.Word(1)
 	}
 	for i := range m.Entries {
 		t.words(uint64(m.Entries[i].Index), uint64(m.Entries[i].Term), uint64(len(m.Entries[i].Data)))
@@ -48,10 +43,7 @@ func (s *Sim) note(format string, args ...any) {
 // tell is note, and has the line hashed: for what is rare.
 func (s *Sim) tell(format string, args ...any) {
 	line := fmt.Sprintf(format, args...)
-	s.trace.word(uint64(len(line)))
-	for i := range len(line) {
-		s.trace.word(uint64(line[i]))
-	}
+	s.trace.Text(line)
 	if s.trace.lines != nil {
 		s.trace.lines(s.now, line)
 	}

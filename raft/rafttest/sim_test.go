@@ -9,9 +9,9 @@ import (
 
 // TestSmoke runs the first seeds. cmd/sim runs more.
 func TestSmoke(t *testing.T) {
-	seeds := uint64(120)
+	seeds, lost := uint64(120), 120
 	if testing.Short() {
-		seeds = 20
+		seeds, lost = 20, 2 // these 20 have few crashes with a write on its way: their groups sleep
 	}
 	var sum Stats
 	for seed := uint64(1); seed <= seeds; seed++ {
@@ -23,7 +23,7 @@ func TestSmoke(t *testing.T) {
 	}
 	t.Log(sum)
 	// A smoke without fire proves nothing: the load must have been real.
-	if n := int(seeds); sum.Leaders < 2*n || sum.Applied < 100*n || sum.Crashes < n || sum.Lost < n/8 || sum.ReadsOK < 10*n || sum.Changes < n/2 ||
+	if n := int(seeds); sum.Leaders < 2*n || sum.Applied < 100*n || sum.Crashes < n || sum.Lost < lost || sum.ReadsOK < 10*n || sum.Changes < n/2 ||
 		sum.Snapshots < n || sum.Installed < n/4 || sum.Slept < 10*n {
 		t.Errorf("too little happened in %d seeds: %s", seeds, sum)
 	}

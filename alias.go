@@ -46,6 +46,7 @@ const (
 	CodeBadRequest     = wire.CodeBadRequest
 	CodeTimeout        = wire.CodeTimeout
 	CodeConflict       = wire.CodeConflict
+	CodeUnsafe         = wire.CodeUnsafe
 )
 
 // CodeOf returns the Code of err's chain, or 0 when it holds no *Error.

@@ -84,6 +84,7 @@ var codeKinds = map[wire.Code]kindOfCode{
 	wire.CodeBadRequest:     {"bad_request", ClassUsage, "docs/INTERFACES.md lists paths, parameters and limits"},
 	wire.CodeTimeout:        {"timeout", ClassUnavailable, "try again, with a longer timeout"},
 	wire.CodeConflict:       {"conflict", ClassPrecondition, "look at it again, then decide again"},
+	wire.CodeUnsafe:         {"unsafe", ClassFenced, "the message says what would be lost, and what would do"},
 }
 
 // ClassOf returns the class of a wire code; codes of a newer version count as internal.

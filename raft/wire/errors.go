@@ -42,8 +42,10 @@ const (
 	CodeTimeout Code = 15
 	// CodeConflict: not applied; what the request names the version of has changed since it was looked at.
 	CodeConflict Code = 16
+	// CodeUnsafe: not applied; it would cost a group its quorum or a node its identity. The detail says what would do.
+	CodeUnsafe Code = 17
 
-	maxCode = CodeConflict
+	maxCode = CodeUnsafe
 )
 
 var codeText = [...]string{
@@ -52,7 +54,7 @@ var codeText = [...]string{
 	CodeStopped: "node stopping", CodeStaleEpoch: "stale epoch", CodeUnknownOutcome: "outcome unknown",
 	CodeTooLarge: "too large", CodeUnreachable: "peer unreachable", CodeNotApplied: "not applied",
 	CodeStorage: "storage refuses writes", CodeBadRequest: "bad request", CodeTimeout: "timed out before it was taken in",
-	CodeConflict: "conflict",
+	CodeConflict: "conflict", CodeUnsafe: "unsafe",
 }
 
 // String returns the code's text.

@@ -143,29 +143,14 @@ func (c PutGroup) apply(s *Snapshot, _ wire.Term) Result {
 	if c.IfVersion != 0 && c.IfVersion != s.Topology.Version {
 		return Result{RefusedVersion, s.Topology.Version}
 	}
-	if validGroup(&c.Group) != nil {
-		return Result{RefusedInvalid, uint64(c.Group.ID)}
+	if _, found := s.searchGroup(c.Group.ID); found {
+		return PlaceGroup{ID: c.Group.ID, Voters: c.Group.Voters, Learners: c.Group.Learners}.apply(s, 0)
 	}
-	for _, id := range slices.Concat(c.Group.Voters, c.Group.Learners) {
-		if n, found := s.Topology.Find(id); !found || n.State == NodeRemoved {
-			return Result{RefusedUnknown, uint64(id)}
-		}
+	r := CreateGroup{ID: c.Group.ID, Voters: c.Group.Voters, Learners: c.Group.Learners}.apply(s, 0)
+	if !r.Outcome.Refused() {
+		r.Value = s.Topology.Version
 	}
-	i, found := s.searchGroup(c.Group.ID)
-	switch {
-	case found && slices.Equal(s.Groups[i].Voters, c.Group.Voters) && slices.Equal(s.Groups[i].Learners, c.Group.Learners):
-		return Result{Unchanged, s.Topology.Version}
-	case !found && len(s.Groups) >= maxGroups:
-		return Result{RefusedInvalid, maxGroups}
-	}
-	s.Groups = slices.Clone(s.Groups)
-	if found {
-		s.Groups[i] = c.Group
-	} else {
-		s.Groups = slices.Insert(s.Groups, i, c.Group)
-	}
-	s.Topology.Version++
-	return Result{Done, s.Topology.Version}
+	return r
 }
 
 func (c AssignShards) apply(s *Snapshot, _ wire.Term) Result {
@@ -174,7 +159,7 @@ func (c AssignShards) apply(s *Snapshot, _ wire.Term) Result {
 	}
 	next := s.Routing // an array: a copy
 	for _, claim := range c.Claims {
-		if _, found := s.searchGroup(claim.Group); !found || claim.Group == wire.MetadataGroup {
+		if i, found := s.searchGroup(claim.Group); !found || claim.Group == wire.MetadataGroup || s.Groups[i].Deleted {
 			return Result{RefusedUnknown, uint64(claim.Group)}
 		}
 		if claim.From >= claim.To || claim.To > wire.Shards {

@@ -34,8 +34,8 @@ func (b *Birth) Validate() error {
 	if id.NodeID == wire.NoNode || id.NodeID > wire.MaxNodeID {
 		fault("node id must be 1 to %d", wire.MaxNodeID)
 	}
-	if b.Settings.Groups == 0 || b.Settings.Groups >= maxGroups || b.Settings.Replication == 0 || b.Settings.Replication > wire.MaxMembers {
-		fault("groups must be 1 to %d and replication 1 to %d", maxGroups-1, wire.MaxMembers)
+	if err := validSettings(b.Settings); err != nil {
+		errs = append(errs, err)
 	}
 	s := b.snapshot()
 	for _, err := range []error{validTopology(&s.Topology), validGroups(s.Groups), validRouting(&s)} {
@@ -57,6 +57,9 @@ func (b *Birth) snapshot() Snapshot {
 	}
 	for i, g := range s.Groups {
 		s.Groups[i].Voters, s.Groups[i].Learners = slices.Clone(g.Voters), slices.Clone(g.Learners)
+		if !g.Deleted && len(g.Origin.Voters) == 0 {
+			s.Groups[i] = s.Groups[i].Founded()
+		}
 	}
 	return s
 }
@@ -74,6 +77,13 @@ func ValidVersion(v string) bool {
 		}
 	}
 	return len(v) <= maxVersion
+}
+
+func validSettings(s Settings) error {
+	if s.Groups == 0 || s.Groups >= maxGroups || s.Replication == 0 || s.Replication > wire.MaxMembers {
+		return fmt.Errorf("groups must be 1 to %d and replication 1 to %d", maxGroups-1, wire.MaxMembers)
+	}
+	return nil
 }
 
 func validTopology(t *Topology) error {
@@ -109,8 +119,40 @@ func validGroups(groups []Group) error {
 }
 
 func validGroup(g *Group) error {
-	if g.ID > wire.MaxNumber || len(g.Voters) == 0 || len(g.Voters)+len(g.Learners) > wire.MaxMembers {
-		return fmt.Errorf("group %d with %d voters and %d learners", g.ID, len(g.Voters), len(g.Learners))
+	if g.Deleted {
+		if g.ID == wire.MetadataGroup || len(g.Voters)+len(g.Members.Voters)+len(g.Lost) > 0 {
+			return fmt.Errorf("group %d is deleted and has members", g.ID)
+		}
+		return nil
+	}
+	if err := validWanted(g); err != nil {
+		return err
+	}
+	if !g.Origin.WellFormed() || g.Origin.Index != 0 || len(g.Origin.Voters) == 0 || !g.Members.WellFormed() || g.Members.Joint() || len(g.Members.Voters) == 0 {
+		return fmt.Errorf("group %d: origin or members make no sense", g.ID)
+	}
+	last := wire.NoNode
+	for _, s := range g.Since {
+		if s.Node <= last || !g.Members.Contains(s.Node) || s.Index == 0 || s.Index > g.Members.Index {
+			return fmt.Errorf("group %d: node %d since %d", g.ID, s.Node, s.Index)
+		}
+		last = s.Node
+	}
+	for i, n := range g.Lost {
+		if i > 0 && n <= g.Lost[i-1] || !g.Members.Contains(n) {
+			return fmt.Errorf("group %d: node %d is lost and no member", g.ID, n)
+		}
+	}
+	return nil
+}
+
+// validWanted checks what placement says of a group.
+func validWanted(g *Group) error {
+	if g.ID > wire.MaxNumber || len(g.Voters) == 0 || len(g.Voters)+len(g.Learners) > wire.MaxMembers || len(g.Kind) > maxKind || !ValidVersion(g.Kind) {
+		return fmt.Errorf("group %d of kind %q with %d voters and %d learners", g.ID, g.Kind, len(g.Voters), len(g.Learners))
+	}
+	if g.Leader != wire.NoNode && !slices.Contains(g.Voters, g.Leader) {
+		return fmt.Errorf("group %d: node %d is to lead and no voter", g.ID, g.Leader)
 	}
 	for _, list := range [][]wire.NodeID{g.Voters, g.Learners} {
 		last := wire.NoNode
@@ -139,7 +181,7 @@ func validRouting(s *Snapshot) error {
 		if g == known && g != wire.MetadataGroup {
 			continue
 		}
-		if _, found := s.searchGroup(g); !found || g == wire.MetadataGroup {
+		if i, found := s.searchGroup(g); !found || g == wire.MetadataGroup || s.Groups[i].Deleted {
 			return fmt.Errorf("routing: shard %d goes to group %d, which is no data group", shard, g)
 		}
 		known = g

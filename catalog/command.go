@@ -21,9 +21,20 @@ const (
 	kindSetNodeState = 4
 	kindPutGroup     = 5
 	kindAssignShards = 6
+
+	kindAdmitNode     = 7
+	kindCreateGroup   = 8
+	kindDeleteGroup   = 9
+	kindPlaceGroup    = 10
+	kindReportMembers = 11
+	kindMoveNode      = 12
+	kindPutToken      = 13
+	kindSpendToken    = 14
+
+	maxKindOfChange = kindSpendToken
 )
 
-// Change is one metadata command: EpochBump, RegisterNode, ListNode, SetNodeState, PutGroup or AssignShards.
+// Change is one metadata command, a type of this package.
 type Change interface {
 	// Append appends the command's encoding [version, kind, fields...].
 	Append(dst []byte) []byte
@@ -60,8 +71,8 @@ type SetNodeState struct {
 	IfVersion uint64
 }
 
-// PutGroup adds a group to the table or replaces it. IfVersion is as in SetNodeState. Result.Value is
-// the topology's version, which covers the group table too.
+// PutGroup adds a group to the table or says anew where it is wanted. IfVersion is as in SetNodeState. Result.Value is
+// the topology's version, which covers the group table too. It is of format 1: CreateGroup and PlaceGroup say more.
 type PutGroup struct {
 	Group     Group
 	IfVersion uint64
@@ -109,7 +120,7 @@ func (c SetNodeState) Append(dst []byte) []byte {
 
 // Append implements Change.
 func (c PutGroup) Append(dst []byte) []byte {
-	return wire.AppendUint(appendGroup(header(dst, 2, kindPutGroup), &c.Group), c.IfVersion)
+	return wire.AppendUint(appendListedGroup(header(dst, 2, kindPutGroup), &c.Group), c.IfVersion)
 }
 
 // Append implements Change.
@@ -146,7 +157,7 @@ func ParseChange(b []byte) (Change, error) {
 	r := wire.NewReader(b)
 	fields := r.ArrayLen(maxText)
 	version, kind := r.Uint(), r.Uint()
-	if r.Err() == nil && (version != commandVersion || kind == 0 || kind > kindAssignShards) {
+	if r.Err() == nil && (version != commandVersion || kind == 0 || kind > maxKindOfChange) {
 		return nil, fmt.Errorf("%w: version %d, kind %d", errUnknownCommand, version, kind)
 	}
 	change, want := readChange(r, kind)
@@ -175,11 +186,11 @@ func readChange(r *wire.Reader, kind uint64) (Change, int) {
 	case kindSetNodeState:
 		return SetNodeState{ID: node(), State: NodeState(r.UintMax(0xff)), IfVersion: r.Uint()}, 3
 	case kindPutGroup:
-		return PutGroup{Group: readGroup(r), IfVersion: r.Uint()}, 2
+		return PutGroup{Group: readListedGroup(r), IfVersion: r.Uint()}, 2
 	case kindAssignShards:
 		return AssignShards{Claims: readClaims(r), IfVersion: r.Uint()}, 2
 	}
-	return nil, 0
+	return readPlacement(r, kind)
 }
 
 func readClaims(r *wire.Reader) []Claim {

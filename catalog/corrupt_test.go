@@ -264,7 +264,7 @@ func TestOlderFormatMigrated(t *testing.T) {
 	steps = nil
 	c, err = Open(path, Options{formats: newer})
 	must(t, err)
-	want.Format, want.Incarnation = 3, 42
+	want.Format, want.Incarnation = 4, 42
 	if diff := cmp.Diff(&want, c.View()); diff != "" || strings.Join(steps, " ") != "second third" {
 		t.Errorf("steps %v %s", steps, diff)
 	}
@@ -280,16 +280,21 @@ func TestOlderFormatMigrated(t *testing.T) {
 
 // The ledger grows at its end only. This test is edited when a format is added, never otherwise.
 func TestLedger(t *testing.T) {
-	if len(ledger) != 1 || ledger[0].migrate != nil {
+	if len(ledger) != 2 || ledger[0].migrate != nil {
 		t.Fatalf("%d formats", len(ledger))
 	}
-	// The bytes of format 1: who changes them breaks the files that are out there (D81, D82).
+	// The bytes of format 2: who changes them breaks the files that are out there (D81, D82).
 	s := someBirth().snapshotForTest()
+	three := "\x93\x01\x02\x03"
+	group := func(id string) string {
+		m := "\x95\x00" + three + "\x90\x90\x90"
+		return "\x9a" + id + "\xa0" + three + "\x90\x00" + m + m + "\x90\x90\xc2"
+	}
 	for key, want := range map[string]string{
-		keyFormat: "\x01", keyNode: "\x91\x02", keySettings: "\x92\x02\x03", keyProgress: "\x93\x04\x05\x06",
+		keyFormat: "\x02", keyTokens: "\x90", keyNode: "\x91\x02", keySettings: "\x92\x02\x03", keyProgress: "\x93\x04\x05\x06",
 		keyIdentity: "\x94\xc4\x10\x01\x02\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xa8flotilla\x01\xcd\xfe\xed",
 		keyTopology: "\x92\x01\x93\x96\x01\xae127.0.0.1:7401\xa0\x00\x01\xa0\x96\x02\xae127.0.0.1:7402\xa0\x00\x01\xa0\x96\x03\xae127.0.0.1:7403\xa0\x00\x01\xa0",
-		keyGroups:   "\x93\x93\x00\x93\x01\x02\x03\x90\x93\x01\x93\x01\x02\x03\x90\x93\x02\x93\x01\x02\x03\x90",
+		keyGroups:   "\x93" + group("\x00") + group("\x01") + group("\x02"),
 		keyRouting:  "\x92\x01\xdc\x04\x00" + strings.Repeat("\x01\x02", wire.Shards/2),
 	} {
 		if got := string(stateRecords(&s)[key]); got != want {
@@ -303,7 +308,7 @@ func TestLedger(t *testing.T) {
 
 func (b Birth) snapshotForTest() Snapshot {
 	s := b.snapshot()
-	s.Format, s.Incarnation, s.Epoch, s.EpochTerm, s.Applied = 1, 2, 4, 5, 6
+	s.Format, s.Incarnation, s.Epoch, s.EpochTerm, s.Applied = 2, 2, 4, 5, 6
 	return s
 }
 
@@ -330,5 +335,29 @@ func TestInspect(t *testing.T) {
 	}
 	if _, err := os.Stat(missing); err == nil {
 		t.Error("inspecting made a file")
+	}
+}
+
+// P30, D81: records with the bytes of format 1 become what they meant.
+func TestFormat1Migrated(t *testing.T) {
+	s := someBirth().snapshotForTest()
+	old := stateRecords(&s)
+	delete(old, keyTokens)
+	old[keyFormat] = []byte("\x01")
+	old[keyGroups] = []byte("\x93\x93\x00\x93\x01\x02\x03\x90\x93\x01\x93\x01\x02\x03\x90\x93\x02\x93\x01\x02\x03\x90")
+	now, err := migrate(old, ledger)
+	must(t, err)
+	got, err := parseState(now)
+	must(t, err)
+	if diff := cmp.Diff(&s, got); diff != "" {
+		t.Errorf("migrated: %s", diff)
+	}
+	if _, err := migrate(records{keyFormat: []byte("\x01")}, ledger); err != nil {
+		t.Errorf("an empty catalog of format 1: %v", err)
+	}
+	old[keyGroups] = []byte("\x93\x93\x00")
+	var corrupt *CorruptionError
+	if _, err := migrate(old, ledger); !errors.As(err, &corrupt) || corrupt.Key != keyGroups {
+		t.Errorf("half a record: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"maps"
 
 	"flotilla/raft/wire"
 )
@@ -20,6 +21,7 @@ type format struct {
 // none is changed once released.
 var ledger = []format{
 	{name: "identity, node, settings, topology, groups, routing, progress, seal"},
+	{name: "groups with kind, origin, members; tokens", migrate: placedGroups},
 }
 
 // formatOf returns the format of r. It is the only record read before the format is known to be ours, so
@@ -50,4 +52,26 @@ func migrate(r records, formats []format) (records, error) {
 		r[keyFormat] = wire.AppendUint(nil, v+1)
 	}
 	return r, nil
+}
+
+// placedGroups brings groups up to format 2: until then memberships never changed, so that what was wanted was what was in
+// effect, from the beginning.
+func placedGroups(r records) (records, error) {
+	out := maps.Clone(r)
+	if _, born := r[keyIdentity]; !born {
+		return out, nil
+	}
+	old, now := wire.NewReader(r[keyGroups]), Snapshot{}
+	for range old.ArrayLen(maxGroups) {
+		g := readListedGroup(old)
+		if old.Err() != nil {
+			break
+		}
+		now.Groups = append(now.Groups, g.Founded())
+	}
+	if err := old.Done(); err != nil {
+		return nil, &CorruptionError{Key: keyGroups, Reason: "it cannot be understood", Cause: err}
+	}
+	out[keyGroups], out[keyTokens] = appendGroups(nil, &now), appendTokens(nil, &now)
+	return out, nil
 }

@@ -18,6 +18,14 @@ func someChanges() []Change {
 		SetNodeState{ID: 2, State: NodeDraining, IfVersion: 3},
 		PutGroup{Group{ID: 4, Voters: []wire.NodeID{1, 2}, Learners: []wire.NodeID{3}}, 0},
 		AssignShards{[]Claim{{0, 512, 1}, {512, wire.Shards, 2}}, 300},
+		AdmitNode{ID: 9, Generation: 5, Old: 4, Addr: "n:9", HTTP: "n:8", Version: "v2"},
+		CreateGroup{ID: 7, Kind: "queue", Voters: []wire.NodeID{1, 2}, Learners: []wire.NodeID{3}, Leader: 2},
+		DeleteGroup{ID: 7},
+		PlaceGroup{ID: 1, Voters: []wire.NodeID{1, 3}, Learners: []wire.NodeID{2}, Leader: 3, IfVersion: 4},
+		ReportMembers{ID: 1, Members: wire.Membership{Index: 12, Voters: []wire.NodeID{1, 3}, Learners: []wire.NodeID{2}}},
+		MoveNode{ID: 2, Addr: "m:1"},
+		PutToken{Hash: [32]byte{1}, Expires: 20, Now: 10},
+		SpendToken{Hash: [32]byte{1}, Now: 11, Node: 9},
 	}
 }
 

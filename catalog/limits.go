@@ -9,6 +9,10 @@ const (
 	maxText = 512
 	// maxVersion bounds the version of a node's program: Go's pseudo-versions have some 50 characters.
 	maxVersion = 64
+	// maxKind bounds the name of a kind of state machines.
+	maxKind = 64
+	// maxTokens bounds the join tokens that can be spent at a time: a person asks for each.
+	maxTokens = 64
 	// maxNodes bounds the topology, tombstones of removed nodes included: 64 nodes are tested, and a
 	// tombstone stays for ever.
 	maxNodes = 4096

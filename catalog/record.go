@@ -17,7 +17,7 @@ var (
 	castagnoli = crc32.MakeTable(crc32.Castagnoli)
 )
 
-// The records of format 1; docs/format.md has the bodies.
+// The records of the newest format; docs/format.md has the bodies.
 const (
 	keyFormat      = "format"
 	keyIdentity    = "identity"
@@ -27,6 +27,7 @@ const (
 	keyGroups      = "groups"
 	keyRouting     = "routing"
 	keyProgress    = "progress"
+	keyTokens      = "tokens"
 	keySeal        = "seal"
 	maxRecords     = 64 // a handful today; more is not ours
 	checksumLength = 4

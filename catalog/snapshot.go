@@ -37,17 +37,19 @@ const (
 	NodeDraining NodeState = 3
 	// NodeRemoved is a tombstone: the id never comes back (D47).
 	NodeRemoved NodeState = 4
+	// NodeLeaving serves, loses its leaderships and replicas, and is removed when none is left.
+	NodeLeaving NodeState = 5
 )
 
 // Valid reports whether s is a known state.
-func (s NodeState) Valid() bool { return s >= NodeListed && s <= NodeRemoved }
+func (s NodeState) Valid() bool { return s >= NodeListed && s <= NodeLeaving }
 
 // String returns the state's name, as status shows it.
 func (s NodeState) String() string {
 	if !s.Valid() {
 		return "unknown"
 	}
-	return [...]string{NodeListed: "listed", NodeActive: "active", NodeDraining: "draining", NodeRemoved: "removed"}[s]
+	return [...]string{NodeListed: "listed", NodeActive: "active", NodeDraining: "draining", NodeRemoved: "removed", NodeLeaving: "leaving"}[s]
 }
 
 // Node is one node of the topology.
@@ -81,13 +83,6 @@ func (t *Topology) search(id wire.NodeID) (int, bool) {
 	return slices.BinarySearchFunc(t.Nodes, id, func(n Node, id wire.NodeID) int { return cmp.Compare(n.ID, id) })
 }
 
-// Group is one group as placement wants it: the membership it is created with and, later, moves towards.
-// What is in effect is in the group's own log (F14).
-type Group struct {
-	ID               wire.GroupID
-	Voters, Learners []wire.NodeID
-}
-
 // Routing maps each shard to a group. Version rises by one with each change.
 type Routing struct {
 	Version uint64
@@ -111,9 +106,11 @@ type Snapshot struct {
 
 	Settings Settings
 	Topology Topology
-	// Groups is sorted by id and holds group 0 too.
+	// Groups is sorted by id and holds group 0 too, and those that were deleted.
 	Groups  []Group
 	Routing Routing
+	// Tokens are the join tokens that can be spent, by hash.
+	Tokens []Token
 	// Epoch is the applied epoch; EpochTerm the last term of group 0 that was counted (P20).
 	Epoch     epoch.Epoch
 	EpochTerm wire.Term
@@ -139,7 +136,7 @@ func (s *Snapshot) searchGroup(id wire.GroupID) (int, bool) {
 func (s *Snapshot) Digest() uint32 {
 	h := crc32.New(castagnoli)
 	for _, part := range [][]byte{
-		appendSettings(nil, s), appendTopology(nil, s), appendGroups(nil, s), appendRouting(nil, s),
+		appendSettings(nil, s), appendTopology(nil, s), appendGroups(nil, s), appendRouting(nil, s), appendTokens(nil, s),
 		wire.AppendUint(wire.AppendUint(nil, uint64(s.Epoch)), uint64(s.EpochTerm)),
 	} {
 		h.Write(part) // a hash never fails to write

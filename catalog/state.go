@@ -20,6 +20,7 @@ func stateRecords(s *Snapshot) records {
 	r[keyGroups] = appendGroups(nil, s)
 	r[keyRouting] = appendRouting(nil, s)
 	r[keyProgress] = appendProgress(nil, s)
+	r[keyTokens] = appendTokens(nil, s)
 	return r
 }
 
@@ -38,6 +39,7 @@ func parseState(r records) (*Snapshot, error) {
 		{keyGroups, readGroups},
 		{keyRouting, readRouting},
 		{keyProgress, readProgress},
+		{keyTokens, readTokens},
 	}
 	if _, born := r[keyIdentity]; !born {
 		parts = parts[:1]
@@ -139,16 +141,6 @@ func readGroups(r *wire.Reader, s *Snapshot) {
 		}
 		s.Groups = append(s.Groups, g)
 	}
-}
-
-func appendGroup(b []byte, g *Group) []byte {
-	b = wire.AppendUint(wire.AppendArray(b, 3), uint64(g.ID))
-	return wire.AppendNodes(wire.AppendNodes(b, g.Voters), g.Learners)
-}
-
-func readGroup(r *wire.Reader) Group {
-	r.Array(3)
-	return Group{ID: wire.GroupID(r.UintMax(wire.MaxNumber)), Voters: wire.ReadNodes(r), Learners: wire.ReadNodes(r)}
 }
 
 func appendRouting(b []byte, s *Snapshot) []byte {

@@ -1,0 +1,184 @@
+package catalog
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"flotilla/raft/wire"
+)
+
+func nodes(ids ...wire.NodeID) []wire.NodeID { return ids }
+
+func group(t *testing.T, c *Catalog, id wire.GroupID) Group {
+	t.Helper()
+	g, found := c.View().FindGroup(id)
+	if !found {
+		t.Fatalf("no group %d", id)
+	}
+	return g
+}
+
+// N8, D17: a node that comes back with another disk is admitted by the generation it was known by, once; all its replicas count as lost
+// until a report says that they were taken out, and none of the reports before does.
+func TestAdmittedAnewItsReplicasAreLost(t *testing.T) {
+	c, _ := born(t)
+	wiped := AdmitNode{ID: 3, Generation: 78, Old: 77, Addr: "a:3"}
+	wantResults(t, apply(t, c, 1, RegisterNode{ID: 3, Generation: 77, Addr: "a:3"}, AdmitNode{ID: 3, Generation: 79, Old: 76, Addr: "a:3"}, wiped, wiped),
+		Result{Done, 77}, Result{RefusedGeneration, 77}, Result{Done, 78}, Result{Unchanged, 78})
+	for id := wire.GroupID(0); id <= 2; id++ {
+		if g := group(t, c, id); !cmp.Equal(g.Lost, nodes(3)) || g.Hosted(3) || !g.Hosted(1) {
+			t.Errorf("group %d: %+v", id, g)
+		}
+	}
+	report := func(i wire.Index, voters, learners []wire.NodeID) ReportMembers {
+		return ReportMembers{ID: 1, Members: wire.Membership{Index: i, Voters: voters, Learners: learners}}
+	}
+	apply(t, c, 1, report(9, nodes(1, 2, 3), nil))
+	if g := group(t, c, 1); g.Hosted(3) || len(g.Lost) != 1 {
+		t.Errorf("a report that still has the lost member makes it a member again: %+v", g)
+	}
+	apply(t, c, 1, report(10, nodes(1, 2), nil), report(11, nodes(1, 2), nodes(3)))
+	if g := group(t, c, 1); !g.Hosted(3) || g.SinceOf(3) != 11 || g.SinceOf(1) != 0 {
+		t.Errorf("taken out and added again: %+v", g)
+	}
+	// RegisterNode of the old disk, which comes back: refused.
+	wantResults(t, apply(t, c, 1, RegisterNode{ID: 3, Generation: 77, Addr: "a:3"}), Result{RefusedGeneration, 78})
+}
+
+// P31: a new node is admitted as often as it asks, and is active at once.
+func TestAdmitNewNode(t *testing.T) {
+	c, _ := born(t)
+	join := AdmitNode{ID: 9, Generation: 5, Addr: "n:9"}
+	listed := AdmitNode{ID: 8, Generation: 6, Addr: "n:8"}
+	wantResults(t, apply(t, c, 1, join, join, ListNode{ID: 8, Addr: "somewhere:1"}, listed, AdmitNode{ID: 8, Generation: 7, Addr: "n:8"}),
+		Result{Done, 5}, Result{Unchanged, 5}, Result{Done, 3}, Result{Done, 6}, Result{RefusedGeneration, 6})
+	for id, want := range map[wire.NodeID]Node{
+		9: {ID: 9, Addr: "n:9", Generation: 5, State: NodeActive}, 8: {ID: 8, Addr: "n:8", Generation: 6, State: NodeActive},
+	} {
+		if n, _ := c.View().Topology.Find(id); n != want {
+			t.Errorf("got %+v, want %+v", n, want)
+		}
+	}
+	apply(t, c, 1, SetNodeState{ID: 9, State: NodeRemoved})
+	wantResults(t, apply(t, c, 1, AdmitNode{ID: 9, Generation: 50, Old: 5, Addr: "n:9"}, AdmitNode{ID: 7, Addr: "n:7"}),
+		Result{RefusedRemoved, 9}, Result{RefusedInvalid, 0})
+}
+
+// P32: reports come in any order; the membership of the highest index is the one that is known.
+func TestReportsRise(t *testing.T) {
+	c, _ := born(t)
+	at := func(i wire.Index, voters ...wire.NodeID) ReportMembers {
+		return ReportMembers{ID: 2, Members: wire.Membership{Index: i, Voters: voters}}
+	}
+	joint := at(20, 1, 2)
+	joint.Members.Outgoing = nodes(1, 3)
+	wantResults(t, apply(t, c, 1, at(5, 1, 2), at(4, 1, 2, 3), at(5, 1), joint, at(7, 1), ReportMembers{ID: 99, Members: at(5, 1).Members}),
+		Result{Done, 5}, Result{Unchanged, 5}, Result{Unchanged, 5}, Result{RefusedInvalid, 20}, Result{Done, 7}, Result{RefusedUnknown, 99})
+	if g := group(t, c, 2); !cmp.Equal(g.Members, wire.Membership{Index: 7, Voters: nodes(1)}) || g.Hosted(2) || g.Settled() {
+		t.Errorf("%+v", g)
+	}
+}
+
+// D54: the id of a deleted group never comes back, whoever reports, places or creates.
+func TestDeletedGroupStaysDeleted(t *testing.T) {
+	c, path := born(t)
+	make4 := CreateGroup{ID: 4, Kind: "queue", Voters: nodes(1, 2)}
+	wantResults(t, apply(t, c, 1,
+		CreateGroup{Voters: nodes(3)}, make4, make4, CreateGroup{ID: 4, Voters: nodes(1, 2)},
+		DeleteGroup{ID: 4}, DeleteGroup{ID: 4}, DeleteGroup{ID: 1}, DeleteGroup{ID: 0}, DeleteGroup{ID: 50}),
+		Result{Done, 3}, Result{Done, 4}, Result{Unchanged, 4}, Result{RefusedInvalid, 4},
+		Result{Done, 4}, Result{Unchanged, 4}, Result{RefusedInvalid, 1}, Result{RefusedInvalid, 0}, Result{RefusedUnknown, 50})
+	must(t, c.Close())
+	c = open(t, path, Options{})
+	wantResults(t, apply(t, c, 1,
+		make4, CreateGroup{Voters: nodes(1)}, PlaceGroup{ID: 4, Voters: nodes(1)}, PutGroup{Group: Group{ID: 4, Voters: nodes(1)}},
+		ReportMembers{ID: 4, Members: wire.Membership{Index: 9, Voters: nodes(1)}}, AssignShards{Claims: []Claim{{0, 1, 4}}}),
+		Result{RefusedInvalid, 4}, Result{Done, 5}, Result{RefusedUnknown, 4}, Result{RefusedUnknown, 4}, Result{Unchanged, 0}, Result{RefusedUnknown, 4})
+	if g := group(t, c, 4); !cmp.Equal(g, Group{ID: 4, Deleted: true}) {
+		t.Errorf("%+v", g)
+	}
+}
+
+// D46: another address changes neither role nor state.
+func TestMoveNodeKeepsItsState(t *testing.T) {
+	c, _ := born(t)
+	apply(t, c, 1, RegisterNode{ID: 3, Generation: 5, Addr: "a:1"}, SetNodeState{ID: 3, State: NodeLeaving})
+	wantResults(t, apply(t, c, 1, MoveNode{ID: 3, Addr: "b:1"}, MoveNode{ID: 3, Addr: "b:1"}, MoveNode{ID: 9, Addr: "b:1"}, MoveNode{ID: 3}),
+		Result{Done, 4}, Result{Unchanged, 4}, Result{RefusedUnknown, 9}, Result{RefusedInvalid, 4})
+	if n, _ := c.View().Topology.Find(3); n.Addr != "b:1" || n.State != NodeLeaving {
+		t.Errorf("%+v", n)
+	}
+}
+
+// Tokens are good once and for a while, and no more than a few are kept.
+func TestTokens(t *testing.T) {
+	c, path := born(t)
+	hash := func(i int) [32]byte { return [32]byte{byte(i)} }
+	wantResults(t, apply(t, c, 1,
+		PutToken{hash(1), 100, 10}, PutToken{hash(2), 200, 10}, PutToken{hash(3), 10, 10},
+		SpendToken{hash(1), 100, 7}, SpendToken{hash(9), 11, 7}, SpendToken{hash(2), 199, 7}, SpendToken{hash(2), 199, 7}),
+		Result{Done, 1}, Result{Done, 2}, Result{RefusedInvalid, 2},
+		Result{RefusedUnknown, 7}, Result{RefusedUnknown, 7}, Result{Done, 7}, Result{RefusedUnknown, 7})
+	for i := range maxTokens {
+		apply(t, c, 1, PutToken{hash(10 + i), 1000, 150}) // the first one forgets the token that is out of date
+	}
+	wantResults(t, apply(t, c, 1, PutToken{hash(8), 1000, 150}), Result{RefusedInvalid, maxTokens})
+	must(t, c.Close())
+	c = open(t, path, Options{})
+	wantResults(t, apply(t, c, 1, SpendToken{hash(10), 999, 7}), Result{Done, 7})
+}
+
+// P31, F47: a joiner begins with all of group 0's state, in one transaction, and never twice.
+func TestJoin(t *testing.T) {
+	c, _ := born(t)
+	apply(t, c, 3, EpochBump{3}, AdmitNode{ID: 9, Generation: 5, Addr: "n:9"}, CreateGroup{Voters: nodes(1)}, PutToken{[32]byte{1}, 100, 10},
+		ReportMembers{ID: 1, Members: wire.Membership{Index: 4, Voters: nodes(1, 2, 3), Learners: nodes(9)}})
+	b := c.View().AppendShared(nil)
+	shared, err := ReadShared(b)
+	must(t, err)
+	joiner, _ := unborn(t)
+	id := Identity{ClusterID: wire.ClusterID{1, 2, 3}, ClusterName: "flotilla", NodeID: 9, Generation: 5}
+	must(t, joiner.Join(id, &shared))
+	if got, want := joiner.View(), c.View(); got.Digest() != want.Digest() || got.Applied != want.Applied || got.Epoch != 1 || got.Identity != id || got.Incarnation != 0 {
+		t.Errorf("joined as %+v", got)
+	}
+	if err := joiner.Join(id, &shared); err == nil {
+		t.Error("joined twice")
+	}
+	id.NodeID = 44
+	other, _ := unborn(t)
+	if err := other.Join(id, &shared); err == nil || other.View().Born {
+		t.Errorf("a node that the topology does not have: %v", err)
+	}
+	for i := range b {
+		if _, err := ReadShared(b[:i]); err == nil {
+			t.Fatalf("%d of %d bytes were read", i, len(b))
+		}
+	}
+}
+
+func unborn(t *testing.T) (*Catalog, string) {
+	t.Helper()
+	path := t.TempDir() + "/catalog.db"
+	return open(t, path, Options{}), path
+}
+
+// What a joiner is told is a peer's bytes: bounded, and never a state that could not be kept.
+func FuzzReadShared(f *testing.F) {
+	s := someBirth().snapshotForTest()
+	s.Groups[1] = s.Groups[1].report(wire.Membership{Index: 4, Voters: nodes(1, 2), Learners: nodes(9)}).lose(2)
+	b := s.AppendShared(nil)
+	f.Add(b)
+	f.Add(b[:len(b)/2])
+	f.Fuzz(func(t *testing.T, in []byte) {
+		s, err := ReadShared(in)
+		if err != nil {
+			return
+		}
+		again, err := ReadShared(s.AppendShared(nil))
+		if diff := cmp.Diff(s, again); err != nil || diff != "" {
+			t.Fatalf("read, written and read: %v %s", err, diff)
+		}
+	})
+}

@@ -1,0 +1,63 @@
+package catalog
+
+import (
+	"fmt"
+
+	"flotilla/raft/wire"
+)
+
+// maxShared bounds group 0's part of a snapshot: the largest legal one is below.
+const maxShared = 8 << 20
+
+// AppendShared appends group 0's part of s, which is the same on all nodes at the same Applied: everything but the file's format,
+// the identity and the incarnation.
+func (s *Snapshot) AppendShared(dst []byte) []byte {
+	dst = wire.AppendArray(dst, 7)
+	dst = wire.AppendUint(dst, uint64(len(ledger)))
+	for _, part := range []func([]byte, *Snapshot) []byte{appendSettings, appendTopology, appendGroups, appendRouting, appendProgress, appendTokens} {
+		dst = part(dst, s)
+	}
+	return dst
+}
+
+// ReadShared reads what AppendShared appends, of this version's format, and validates it.
+func ReadShared(b []byte) (Snapshot, error) {
+	var s Snapshot
+	r := wire.NewReader(b)
+	if len(b) > maxShared {
+		r.Fail("shared state", wire.ErrLimit)
+	}
+	r.Array(7)
+	if v := r.Uint(); r.Err() == nil && v != uint64(len(ledger)) {
+		return s, &FormatError{Found: v, Known: uint64(len(ledger))}
+	}
+	for _, part := range []func(*wire.Reader, *Snapshot){readSettings, readTopology, readGroups, readRouting, readProgress, readTokens} {
+		part(r, &s)
+	}
+	if err := r.Done(); err != nil {
+		return s, fmt.Errorf("shared state of a catalog: %w", err)
+	}
+	for _, err := range []error{validSettings(s.Settings), validTopology(&s.Topology), validGroups(s.Groups), validRouting(&s)} {
+		if err != nil {
+			return s, fmt.Errorf("shared state of a catalog: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// Join settles identity and group 0's state as of shared, in one transaction (P30, P31, F47). It refuses with ErrBorn if there is
+// an identity (F46).
+func (c *Catalog) Join(id Identity, shared *Snapshot) error {
+	b := Birth{Identity: id, Settings: shared.Settings, Topology: shared.Topology, Groups: shared.Groups, Routing: shared.Routing}
+	if err := b.Validate(); err != nil {
+		return fmt.Errorf("join catalog: %w", err)
+	}
+	return c.change("join catalog", func(was Snapshot) (Snapshot, error) {
+		if was.Born {
+			return was, ErrBorn
+		}
+		s := *shared
+		s.Format, s.Born, s.Identity, s.Incarnation = was.Format, true, id, 0
+		return s, nil
+	})
+}

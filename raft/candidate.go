@@ -23,8 +23,11 @@ const byOrder = 1
 // electable reports whether this node may campaign: it votes, its disk works, no snapshot is being installed, there is a term
 // to stand for, and every change of the membership that is known to be committed has taken effect here. With an older
 // membership than the committed one it could win a majority that does not meet the one that elected somebody else (I13;
-// D43, D64).
+// D43, D64). Nor may it before it has learned that it was made a member again.
 func (c *Core) electable() bool {
+	if c.membership.Index < c.cfg.Since && !mutant.Is(mutant.StandBeforeSince) {
+		return false
+	}
 	return c.membership.IsVoter(c.self) && !c.diskHangs() && (!c.unappliedChange() || mutant.Is(mutant.CampaignBehindChange)) && !c.install.active && c.term < wire.MaxNumber
 }
 

@@ -51,6 +51,10 @@ type Config struct {
 	Log        LogReader
 	HardState  wire.HardState
 	Membership wire.Membership
+	// Since, when not 0, is the index of the change that made this node a member, or a later one: before it has taken effect here
+	// the node does not stand for election. A replica that was made anew begins with the membership that the group was born with,
+	// in which it may be all there was (ADR 0006).
+	Since wire.Index
 	// Applied is the index up to which the state machine has applied what it holds; entries after it are handed
 	// out again.
 	Applied wire.Index

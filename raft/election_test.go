@@ -302,3 +302,31 @@ func TestNoTermBeyondTheLast(t *testing.T) {
 		t.Errorf("%s of term %d", b.core.role, b.core.term)
 	}
 }
+
+// N8, D17: the first node of a cluster that was born with it alone comes back empty when the cluster has moved on to others. Its log
+// begins with the membership in which it was all there was; it must not lead by that.
+func TestMadeAnewDoesNotElectItself(t *testing.T) {
+	alone := wire.Membership{Voters: []wire.NodeID{1}}
+	b := openBench(t, Config{Membership: alone, Since: 5}, newMemoryLog())
+	b.tick(200)
+	b.core.Campaign()
+	b.take().wantRole(Follower, 0, wire.NoNode)
+
+	// The log as the present leader has it: node 2 was added, node 1 taken out and added again by the change at 5.
+	changes := []wire.ChangeSet{
+		wire.OneChange(wire.ChangeAddLearner, 2), wire.OneChange(wire.ChangePromote, 2), wire.OneChange(wire.ChangeRemove, 1),
+		wire.OneChange(wire.ChangeAddLearner, 1), wire.OneChange(wire.ChangePromote, 1),
+	}
+	m := wire.Message{Type: wire.MsgAppend, From: 2, Term: 3, Commit: 1}
+	for i, set := range changes {
+		m.Entries = append(m.Entries, wire.Entry{Index: wire.Index(i + 2), Term: 3, Kind: wire.EntryChange, Data: wire.AppendChangeSet(nil, &set)})
+	}
+	m.Entries = append([]wire.Entry{{Index: 1, Term: 3, Kind: wire.EntryEmpty}}, m.Entries...)
+	m.Commit = 3
+	b.step(m).sync()
+	b.tick(200)
+	b.take().wantRole(Follower, 3, 2) // it votes by what it knows, and it does not know enough
+	b.step(wire.Message{Type: wire.MsgHeartbeat, From: 2, Term: 3, Commit: 6}).sync()
+	b.core.Campaign()
+	b.take().wantRole(PreCandidate, 3, wire.NoNode)
+}

@@ -123,6 +123,15 @@ func (c *Core) Propose(data []byte) (wire.Index, wire.Term, error) {
 	return c.appendOwn(wire.EntryData, data), c.term, nil
 }
 
+// ProposeEmpty appends an entry without content, which brings the commit index of what is before it to a majority's disks
+// once it is committed. Refusals are those of Propose.
+func (c *Core) ProposeEmpty() (wire.Index, wire.Term, error) {
+	if err := c.refusal(); err != nil {
+		return 0, 0, err
+	}
+	return c.appendOwn(wire.EntryEmpty, nil), c.term, nil
+}
+
 // refusal says why nothing can be proposed here now, nil if something can. Who is asked wakes up.
 func (c *Core) refusal() error {
 	c.Wake()

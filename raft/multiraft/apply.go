@@ -17,6 +17,7 @@ type applyJob struct {
 	entries []wire.Entry // contiguous
 	waiters []waiter     // by rising index
 	read    *read
+	last    func() // the group was ended: nothing of it is run after this
 }
 
 // waiter are the proposals that went into the entry at index.
@@ -93,6 +94,8 @@ func (a *applier) run(g *group) {
 		job := &a.jobs[i]
 		fault := g.fault.Load()
 		switch {
+		case job.last != nil:
+			defer job.last()
 		case fault != nil:
 			job.refuse(fault)
 		case job.read != nil:

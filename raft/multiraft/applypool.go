@@ -48,6 +48,9 @@ func (p *applyPool) submit(job applyJob) {
 	}
 }
 
+// last has do called when nothing of g is run any more, by the applier that ran it last; false after close.
+func (p *applyPool) last(g *group, do func()) bool { return p.put(g, &applyJob{g: g, last: do}) }
+
 // read queues r; false after close.
 func (p *applyPool) read(r *read) bool { return p.put(r.g, &applyJob{g: r.g, read: r}) }
 

@@ -18,6 +18,7 @@ type Engine struct {
 	log      *logWriter
 	appliers *applyPool
 	groups   sync.Map // wire.GroupID -> *group
+	ending   sync.Map // wire.GroupID of replicas that were taken out of groups and whose log is not dropped yet
 
 	proposals sync.Pool // of *proposal
 	sortings  sync.Pool // of *sorting

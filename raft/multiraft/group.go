@@ -39,6 +39,7 @@ type group struct {
 	fault   atomic.Pointer[wire.Error] // by the first who quarantines
 	stuck   atomic.Bool                // by the applier: the machine has no space
 	still   atomic.Int64               // by the worker: ticks without progress
+	steady  atomic.Int64               // by the worker: ticks since the leader changed
 	bytes   atomic.Int64               // waiting commands and requests
 
 	// Owned by the applier that runs the group; the queue by the pool.
@@ -85,7 +86,7 @@ func (e *Engine) newGroup(cfg GroupConfig) (*group, error) {
 		g.core, err = raft.New(raft.Config{
 			Group: cfg.ID, Self: e.cfg.Self, ElectionTicks: e.cfg.electionTicks(), HeartbeatTicks: 1, Seed: seed,
 			Log: logReader{store: e.cfg.Log, id: cfg.ID}, HardState: state.HardState,
-			Membership: state.Membership, Applied: cfg.Applied,
+			Membership: state.Membership, Since: cfg.Since, Applied: cfg.Applied,
 		})
 	}
 	if err == nil { // the machine may have applied changes of membership that the store has not been told of

@@ -65,6 +65,10 @@ func (l *memLog) Commit(batch []wire.LogUpdate) error {
 			l.mu.groups[u.Group] = &memGroup{state: wire.GroupState{Group: u.Group, First: 1, Membership: u.Membership}}
 			continue
 		}
+		if u.Drop {
+			delete(l.mu.groups, u.Group)
+			continue
+		}
 		g := l.mu.groups[u.Group]
 		if u.SetHardState {
 			g.state.HardState = u.HardState
@@ -92,6 +96,9 @@ func (l *memLog) check(batch []wire.LogUpdate) error {
 	now := map[wire.GroupID]wire.HardState{}
 	for i := range batch {
 		u := &batch[i]
+		if u.Drop || u.Create {
+			now[u.Group] = wire.HardState{}
+		}
 		was, known := now[u.Group]
 		if g := l.mu.groups[u.Group]; !known && g != nil {
 			was = g.state.HardState

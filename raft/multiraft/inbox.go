@@ -26,10 +26,13 @@ type letter struct {
 	m wire.Message
 }
 
-// durableMark says that a group's log is durable up to a token.
+// durableMark says that a group's log is durable up to a token; one with done that a group was made or let go of, whose
+// worker calls it.
 type durableMark struct {
+	w     *worker
 	g     *group
 	token raft.Token
+	done  func()
 }
 
 // appliedMark says that a group's machine has applied up to index, an entry of term.

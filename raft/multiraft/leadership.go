@@ -26,6 +26,7 @@ func (w *worker) leadershipMoved(g *group, before *view, rd *raft.Ready) {
 		g.promote = 0
 	}
 	if rd.Leader != before.leader {
+		g.steady.Store(0)
 		w.e.emit(LeaderChanged{Group: g.id, Term: rd.Term, Leader: rd.Leader})
 	}
 	if len(g.transfer) > 0 {

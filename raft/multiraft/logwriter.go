@@ -30,7 +30,7 @@ type logTurn struct {
 // add appends the update of rd.
 func (b *logBatch) add(g *group, rd *raft.Ready) {
 	b.updates = append(b.updates, rd.Update)
-	b.marks = append(b.marks, durableMark{g: g, token: rd.Token})
+	b.marks = append(b.marks, durableMark{w: g.w, g: g, token: rd.Token})
 }
 
 // move appends the first n turns of from to b and removes them there.
@@ -191,16 +191,16 @@ func (l *logWriter) take() (more bool) {
 // in it: terms and votes, so that this node still helps to elect leaders elsewhere. Then it is out of the batch:
 // written again behind what comes later, it would take a term back, which the store refuses for good.
 func (l *logWriter) commitSmall() error {
-	blocked := map[*group]bool{}
+	blocked := map[wire.GroupID]bool{}
 	for i := range l.writing.updates {
 		if len(l.writing.updates[i].Entries) > 0 {
-			blocked[l.writing.marks[i].g] = true
+			blocked[l.writing.updates[i].Group] = true
 		}
 	}
 	var small, rest logBatch
 	for i, m := range l.writing.marks {
 		to := &small
-		if blocked[m.g] {
+		if blocked[l.writing.updates[i].Group] {
 			to = &rest
 		}
 		to.updates = append(to.updates, l.writing.updates[i])
@@ -236,7 +236,7 @@ func (l *logWriter) write(updates []wire.LogUpdate) (err error) {
 // deliver tells each worker, in one go, which tokens and how many of its turns became durable.
 func (l *logWriter) deliver(marks []durableMark) {
 	for _, m := range marks {
-		d := &l.told[m.g.w.number]
+		d := &l.told[m.w.number]
 		d.marks = append(d.marks, m)
 	}
 	for n := range l.told {

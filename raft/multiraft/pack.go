@@ -18,13 +18,13 @@ const maxUnpackedCommands = 1 << 16
 const packOverhead = 5
 
 // batchOf returns how many of props, from the first, go into the next entry: commands up to the limits, of
-// which the first always fits, or one change of the membership.
+// which the first always fits, or one change of the membership, or one entry without content.
 func batchOf(props []*proposal) int {
 	size := 0
 	for n, p := range props {
 		size += len(p.data) + packOverhead
 		switch {
-		case p.change != nil:
+		case p.change != nil || p.empty:
 			return max(n, 1)
 		case n > 0 && (n >= maxPackedCommands || size > maxPackedBytes):
 			return n

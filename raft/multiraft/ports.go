@@ -44,7 +44,8 @@ type Command struct {
 
 // StateMachine is what a group replicates. The engine calls it from one goroutine at a time, so it
 // needs no lock of its own. Apply must be deterministic: no clock, no randomness, no I/O outside.
-// An error of Apply, but wire.ErrNoSpace, or a panic of any method quarantines the group on this node (P4).
+// An error of Apply, but wire.ErrNoSpace, or a panic of any method quarantines the group on this node (P4). A machine that
+// is an io.Closer is closed when its replica was ended by RemoveGroup, not when the node stops.
 type StateMachine interface {
 	// Apply applies commands in log order (P10) and returns one result for each; results may be nil. It runs once
 	// per command and process life, and again after a restart from the applied index given at AddGroup. The batch is
@@ -63,6 +64,8 @@ type GroupConfig struct {
 	Machine StateMachine
 	// Applied is the index the machine's state already includes: 0 for one that lives in memory.
 	Applied wire.Index
+	// Since is raft.Config.Since: 0 for a member from the group's beginning.
+	Since wire.Index
 	// Vet, when not nil, judges a command before this node proposes it, for itself or another; its error refuses it with
 	// CodeBadRequest. In the log, a command that the machine cannot read takes the group down on every node (F17).
 	Vet func(command []byte) error

@@ -14,6 +14,7 @@ type proposal struct {
 	g      *group
 	data   []byte
 	change *wire.ChangeSet // nil for a command
+	empty  bool            // an entry without content
 	cost   int
 }
 
@@ -94,7 +95,7 @@ func (e *Engine) newProposal(g *group, data []byte, set *wire.ChangeSet) *propos
 
 // recycle takes back a proposal whose outcome its caller has read.
 func (e *Engine) recycle(p *proposal) {
-	p.g, p.data, p.change, p.tell = nil, nil, nil, nil
+	p.g, p.data, p.change, p.empty, p.tell = nil, nil, nil, false, nil
 	e.proposals.Put(p)
 }
 

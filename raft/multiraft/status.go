@@ -24,6 +24,10 @@ type GroupStatus struct {
 	Voters   []wire.NodeID
 	Learners []wire.NodeID
 	Outgoing []wire.NodeID
+	// Members is all of that as one, with the index of the change that made it.
+	Members wire.Membership
+	// SteadyTicks is for how many ticks this node has taken Leader for the leader.
+	SteadyTicks int
 	// WaitingBytes is the room taken by commands and requests that wait here.
 	WaitingBytes int64
 	// Err is not nil when the replica is quarantined.
@@ -58,7 +62,7 @@ func (g *group) status() GroupStatus {
 	applied := wire.Index(g.applied.Load()) // before commit, which is never behind it
 	s := GroupStatus{
 		ID: g.id, Role: v.role, Leader: v.leader, Term: v.term, Applied: applied, Commit: wire.Index(g.commit.Load()),
-		Voters: v.members.Voters, Learners: v.members.Learners, Outgoing: v.members.Outgoing, WaitingBytes: g.bytes.Load(),
+		Members: v.members, SteadyTicks: int(g.steady.Load()), Voters: v.members.Voters, Learners: v.members.Learners, Outgoing: v.members.Outgoing, WaitingBytes: g.bytes.Load(),
 	}
 	if fault := g.fault.Load(); fault != nil {
 		s.Err = fault

@@ -60,6 +60,7 @@ func (w *worker) tick() {
 func (w *worker) tickGroup(g *group) {
 	defer w.contain(g)
 	g.core.Tick()
+	g.steady.Add(1)
 	if g.pending.len() > 0 && g.view.Load().role != raft.Leader {
 		g.waitOutLeader()
 	}
@@ -89,6 +90,10 @@ func (w *worker) step() {
 		assert.That(w.outstanding >= 0, "a worker got back more log batches than it gave")
 	}
 	for _, d := range w.mail.durable {
+		if d.done != nil {
+			d.done()
+			continue
+		}
 		w.visit(d.g, func(core *raft.Core) { core.Persisted(d.token) })
 	}
 	for _, a := range w.mail.applied {
@@ -181,6 +186,8 @@ func (w *worker) proposeEntry(g *group, props []*proposal) {
 	var err error
 	if set := props[0].change; set != nil {
 		index, term, err = g.core.ProposeChange(*set)
+	} else if props[0].empty {
+		index, term, err = g.core.ProposeEmpty()
 	} else {
 		index, term, err = g.core.Propose(pack(props))
 	}

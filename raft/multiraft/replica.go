@@ -1,0 +1,186 @@
+package multiraft
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"flotilla/raft/wire"
+)
+
+// CreateGroup makes this node's replica of a group that begins with the membership origin, durable when it returns, and takes
+// it up. A replica that is here already is left as it is; a log without a replica, as a crash in between leaves it, is taken up.
+func (e *Engine) CreateGroup(ctx context.Context, cfg GroupConfig, origin wire.Membership) error {
+	if e.lookup(cfg.ID) != nil {
+		return nil
+	}
+	made := make(chan error, 1)
+	e.createGroup(cfg, origin, func(err error) { made <- err })
+	return e.await(ctx, cfg.ID, made)
+}
+
+// createGroup is CreateGroup whose end then is told, by a worker or at once.
+func (e *Engine) createGroup(cfg GroupConfig, origin wire.Membership, then func(error)) {
+	_, ending := e.ending.Load(cfg.ID)
+	_, held := e.cfg.Log.State(cfg.ID)
+	switch {
+	case cfg.Machine == nil:
+		then(fmt.Errorf("create group %d: state machine is missing", cfg.ID))
+		return
+	case ending:
+		then(&wire.Error{Code: wire.CodeOverloaded, Group: cfg.ID, Detail: "an earlier replica is being ended"})
+		return
+	case held:
+		then(e.AddGroup(cfg))
+		return
+	}
+	update := wire.LogUpdate{Group: cfg.ID, Create: true, SetMembership: true, Membership: origin}
+	ordered := e.workerOf(cfg.ID).inbox.order(func(w *worker) {
+		w.commitAlone(update, func() { then(e.AddGroup(cfg)) })
+	})
+	if !ordered {
+		then(&wire.Error{Code: wire.CodeStopped, Group: cfg.ID})
+	}
+}
+
+// RemoveGroup ends this node's replica of a group: whoever waits for it is answered, CodeUnknownOutcome for commands in the
+// log, CodeUnknownGroup else; when its machine is left alone and its log is let go of, durably, it returns. Without a replica here
+// it returns at once. Peers are told that the group is unknown here. Once begun it goes on when ctx has ended.
+func (e *Engine) RemoveGroup(ctx context.Context, id wire.GroupID) error {
+	g := e.lookup(id)
+	if g == nil || !e.groups.CompareAndDelete(id, g) {
+		return nil
+	}
+	ended := make(chan error, 1)
+	e.removeGroup(g, func(err error) { ended <- err })
+	return e.await(ctx, id, ended)
+}
+
+// removeGroup ends a replica that was taken out of the table, and tells then.
+func (e *Engine) removeGroup(g *group, then func(error)) {
+	e.ending.Store(g.id, true)
+	gone := g.errorf(wire.CodeUnknownGroup, "the replica on node %d was ended", e.cfg.Self)
+	if !g.fault.CompareAndSwap(nil, gone) {
+		e.stats.quarantined.Add(^uint64(0)) // it was out of service, and is no longer counted
+	}
+	var closed error
+	dropped := func() {
+		e.ending.Delete(g.id)
+		then(closed)
+	}
+	leave := func(w *worker) {
+		w.evict(g)
+		w.groups = slices.DeleteFunc(w.groups, func(other *group) bool { return other == g })
+		w.commitAlone(wire.LogUpdate{Group: g.id, Drop: true}, dropped)
+	}
+	// The machine first: it may read what the log holds. Then the owner lets go, in whose order the log is written.
+	ordered := e.appliers.last(g, func() {
+		if c, ok := g.machine.(io.Closer); ok {
+			closed = c.Close()
+		}
+		if !g.w.inbox.order(leave) {
+			then(g.stopped())
+		}
+	})
+	if !ordered {
+		then(g.stopped())
+	}
+}
+
+// await waits for the end of something that goes on without its caller.
+func (e *Engine) await(ctx context.Context, id wire.GroupID, ended <-chan error) error {
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return &wire.Error{Code: wire.CodeTimeout, Group: id, Cause: context.Cause(ctx)}
+	case <-e.life.Done():
+		return &wire.Error{Code: wire.CodeStopped, Group: id}
+	case <-e.failedCh:
+		return &wire.Error{Code: wire.CodeStorage, Group: id, Cause: e.Err()}
+	}
+}
+
+// commitAlone hands the log writer an update that is no core's, behind all that this worker handed over before.
+func (w *worker) commitAlone(update wire.LogUpdate, done func()) {
+	b := logBatch{updates: []wire.LogUpdate{update}, marks: []durableMark{{w: w, done: done}}}
+	if w.outstanding == 0 {
+		w.stallTicks = 0
+	}
+	w.outstanding++
+	w.e.log.submit(w, &b)
+}
+
+// Barrier has an entry without content committed in a group that this node leads, and applied here, and returns its index. A
+// majority then holds on disk that everything before it is committed. CodeNotLeader elsewhere.
+func (e *Engine) Barrier(ctx context.Context, id wire.GroupID) (wire.Index, error) {
+	g, err := e.group(id)
+	if err != nil {
+		return 0, err
+	}
+	p, err := e.beginBarrier(g, nil)
+	if err != nil {
+		return 0, e.failed(err)
+	}
+	out, answered := p.wait(ctx, g.id)
+	if !answered {
+		return 0, e.failed(out.err)
+	}
+	e.recycle(p)
+	return out.result.Index, out.err
+}
+
+func (e *Engine) beginBarrier(g *group, tell func(outcome)) (*proposal, error) {
+	p := e.newProposal(g, nil, nil)
+	p.empty, p.tell = true, tell
+	if err := g.reserve(p.cost); err != nil {
+		return nil, err
+	}
+	if !g.w.inbox.propose(p) {
+		g.release(p.cost)
+		return nil, g.stopped()
+	}
+	return p, nil
+}
+
+// CreateGroup is Engine.CreateGroup.
+func (s *Stepper) CreateGroup(cfg GroupConfig, origin wire.Membership, then func(error)) {
+	if s.e.lookup(cfg.ID) != nil {
+		then(nil)
+		return
+	}
+	s.e.createGroup(cfg, origin, then)
+}
+
+// RemoveGroup is Engine.RemoveGroup.
+func (s *Stepper) RemoveGroup(id wire.GroupID, then func(error)) {
+	g := s.e.lookup(id)
+	if g == nil || !s.e.groups.CompareAndDelete(id, g) {
+		then(nil)
+		return
+	}
+	s.e.removeGroup(g, then)
+}
+
+// Barrier is Engine.Barrier.
+func (s *Stepper) Barrier(id wire.GroupID, done func(error)) *Call {
+	c := &Call{s: s, id: id, done: resultless(done)}
+	g, err := s.e.group(id)
+	if err != nil {
+		c.finish(Result{}, err)
+		return c
+	}
+	var p *proposal
+	p, err = s.e.beginBarrier(g, func(out outcome) {
+		c.local = nil
+		s.e.recycle(p)
+		c.finish(out.result, out.err)
+	})
+	if err != nil {
+		c.finish(Result{}, s.e.failed(err))
+		return c
+	}
+	c.local = &p.caller
+	return c
+}

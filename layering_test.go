@@ -22,6 +22,7 @@ var storeys = map[string]int{
 	"internal/assert":    0,
 	"internal/diskspace": 0,
 	"internal/eventlog":  0,
+	"internal/fanout":    0,
 	"internal/leak":      0,
 	"epoch":              0,
 	"raft/wire":          0,

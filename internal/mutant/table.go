@@ -23,6 +23,16 @@ const (
 	CountTermTwice    Name = "count-term-twice"
 	RegisterRemoved   Name = "register-removed"
 
+	KeepLost            Name = "keep-lost"
+	ChangeUnreported    Name = "change-unreported"
+	ReplicaBeforeReport Name = "replica-before-report"
+	AddVoters           Name = "add-voters"
+	DropBeforeAll       Name = "drop-before-all"
+	DropQuorum          Name = "drop-quorum"
+	RemoveLeader        Name = "remove-leader"
+	ChangeWithoutBase   Name = "change-without-base"
+	MoveAllAtOnce       Name = "move-all-at-once"
+
 	AcceptStaleEpoch     Name = "accept-stale-epoch"
 	AcceptStaleAuthority Name = "accept-stale-authority"
 	AcceptForeignCluster Name = "accept-foreign-cluster"
@@ -57,6 +67,16 @@ func ofTheRest() []Mutant {
 		{CatalogGoesOn, "takes changes after one whose outcome is unknown", "catalog", "catalog TestFencedAfterFailedCommit", 0},
 		{CountTermTwice, "a term raises the epoch twice", "catalog", "catalog TestEpochCountsTerms", 0},
 		{RegisterRemoved, "a removed node may register again", "catalog", "catalog TestRemovedStaysRemoved", 0},
+
+		{KeepLost, "leaves a member whose disk is gone where it is", "catalog/placement", "catalog/placement TestNext", 0},
+		{ChangeUnreported, "changes a membership before the last change was reported", "catalog/placement", "catalog/placement TestNext", 0},
+		{ReplicaBeforeReport, "makes replicas where they are wanted, not where they were reported", "catalog/placement", "catalog/placement TestReplicas", 0},
+		{AddVoters, "adds voters that were not learners", "catalog/placement", "catalog/placement TestNext", 0},
+		{DropBeforeAll, "removes voters before those that are wanted vote", "catalog/placement", "catalog/placement TestNext", 0},
+		{DropQuorum, "removes a voter that is alive although the others do not decide", "catalog/placement", "catalog/placement TestNext", 0},
+		{RemoveLeader, "has the leader remove itself", "catalog/placement", "catalog/placement TestNext", 0},
+		{ChangeWithoutBase, "proposes changes for whatever membership there is", "catalog/placement", "catalog/placement TestNext", 0},
+		{MoveAllAtOnce, "sets all groups in motion at once", "catalog/placement", "catalog/placement TestMotionIsBounded", 0},
 
 		{AcceptStaleEpoch, "admits frames of a stale epoch", "epoch", "epoch TestAdmitBoundary", 0},
 		{AcceptStaleAuthority, "lets a node act that has not applied the epoch", "epoch", "epoch TestAuthorityNeedsTheAppliedEpoch", 0},

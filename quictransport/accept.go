@@ -72,6 +72,9 @@ func (t *Transport) accept() {
 // admitConn hands an authenticated connection to where its protocol belongs.
 func (t *Transport) admitConn(qc *quic.Conn) error {
 	state := qc.ConnectionState().TLS
+	if state.NegotiatedProtocol == pki.JoinProtocol {
+		return t.admitJoiner(qc, state)
+	}
 	name, err := pki.PeerName(state)
 	if err != nil {
 		return &CloseError{Reason: ReasonIdentity, Text: err.Error()}

@@ -95,11 +95,15 @@ func (t *Transport) allConns() []*conn {
 	return all
 }
 
+// allClients returns the connections of clients and of joiners.
 func (t *Transport) allClients() []*quic.Conn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	all := make([]*quic.Conn, 0, len(t.clients))
 	for qc := range t.clients {
+		all = append(all, qc)
+	}
+	for qc := range t.joiners {
 		all = append(all, qc)
 	}
 	return all

@@ -31,6 +31,9 @@ type Config struct {
 	// ClientConn is given each connection of the client protocol, in a goroutine of its own, and returns when it is
 	// done with it, at the latest soon after the connection's context has ended. Nil refuses clients.
 	ClientConn func(*quic.Conn)
+	// Join answers nodes that ask their way into the cluster, each in a goroutine of its own; nil refuses them. An error that is
+	// a *wire.Error travels. It must return soon after ctx has ended.
+	Join func(ctx context.Context, from Joiner, request []byte) ([]byte, error)
 	// Generations returns the data generation registered for a node, 0 if none is; a peer that comes with another one is
 	// refused (N8). Nil knows none. It must not block.
 	Generations func(wire.NodeID) wire.Generation

@@ -129,7 +129,7 @@ func (p *peer) dial(ctx context.Context, addr string) (*conn, error) {
 	t.counters.dials.Add(1)
 	ctx, cancel := context.WithTimeout(ctx, t.limits.Dial)
 	defer cancel()
-	udp, err := t.resolve(ctx, addr)
+	udp, err := resolve(ctx, t.Addr(), addr)
 	if err != nil {
 		return nil, fmt.Errorf("resolve %s: %w", addr, err)
 	}
@@ -169,7 +169,7 @@ func splitAddr(addr string) (host string, port uint16, err error) {
 }
 
 // resolve finds the UDP address, anew at each attempt: names move. An IPv4 socket can reach IPv4 addresses only.
-func (t *Transport) resolve(ctx context.Context, addr string) (*net.UDPAddr, error) {
+func resolve(ctx context.Context, from net.Addr, addr string) (*net.UDPAddr, error) {
 	host, port, err := splitAddr(addr)
 	if err != nil {
 		return nil, err
@@ -178,7 +178,7 @@ func (t *Transport) resolve(ctx context.Context, addr string) (*net.UDPAddr, err
 		return net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, port)), nil
 	}
 	network := "ip"
-	if local, ok := t.Addr().(*net.UDPAddr); ok && local.IP.To4() != nil && !local.IP.IsUnspecified() {
+	if local, ok := from.(*net.UDPAddr); ok && local.IP.To4() != nil && !local.IP.IsUnspecified() {
 		network = "ip4"
 	}
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, network, host)

@@ -36,6 +36,13 @@ const (
 	maxUniStreams = 8
 	// maxBidiStreams is for clients: their protocol uses one.
 	maxBidiStreams = 4
+	// maxJoiners is how many joins are served at a time: each is a person's doing, and strangers may try.
+	maxJoiners = 16
+	// maxStrangers is how many of them may show no certificate, so that they leave room for those who do.
+	maxStrangers = 4
+	// maxJoinRequest and maxJoinReply bound what a joiner asks and gets: the catalog of 10,000 groups has some megabytes.
+	maxJoinRequest = 64 << 10
+	maxJoinReply   = 16 << 20
 	// streamWindow and connWindow are the flow control windows. They are fixed, and the connection's is the
 	// sum of its streams', so that a full append lane can never take the credit of the control lane.
 	streamWindow = 2 << 20
@@ -57,6 +64,9 @@ const (
 	// idleTimeout and keepAlive are QUIC's own, behind ours.
 	idleTimeout = 3 * time.Second
 	keepAlive   = time.Second
+	// strangerTimeout is how long somebody without a certificate is served, joinTimeout how long a node is: several elections.
+	strangerTimeout = 10 * time.Second
+	joinTimeout     = 30 * time.Second
 	// stallTimeout is how long a lane may be stuck on one writeStep, about 50 KB/s (F38).
 	stallTimeout = 5 * time.Second
 	// refuseTimeout is how long a peer may go on with stale frames although it is told with each one. An honest

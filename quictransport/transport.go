@@ -52,6 +52,7 @@ type Transport struct {
 	peers    map[wire.NodeID]*peer
 	removed  map[wire.NodeID]bool
 	clients  map[*quic.Conn]struct{}
+	joiners  map[*quic.Conn]Joiner
 	news     []peerNews
 	closeErr error
 }
@@ -76,6 +77,7 @@ func New(cfg Config) (*Transport, error) {
 		},
 		done: make(chan struct{}), notify: make(chan struct{}, 1),
 		peers: map[wire.NodeID]*peer{}, removed: map[wire.NodeID]bool{}, clients: map[*quic.Conn]struct{}{},
+		joiners: map[*quic.Conn]Joiner{},
 	}
 	t.coarse.Store(1)
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())

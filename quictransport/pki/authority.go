@@ -117,12 +117,21 @@ func (a *Authority) IssueClient(cluster string, validity time.Duration) (*Bundle
 }
 
 func (a *Authority) issue(name Name, hosts []string, validity time.Duration, usages ...x509.ExtKeyUsage) (*Bundle, error) {
-	if err := name.Validate(); err != nil {
-		return nil, fmt.Errorf("issue certificate: %w", err)
-	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("issue key for %s: %w", name, err)
+	}
+	cert, err := a.issueFor(name, hosts, validity, &key.PublicKey, usages...)
+	if err != nil {
+		return nil, err
+	}
+	return &Bundle{Name: name, Certificate: cert, CAs: []*x509.Certificate{a.Certificate}, key: key}, nil
+}
+
+// issueFor makes the certificate of whoever has the key that belongs to public.
+func (a *Authority) issueFor(name Name, hosts []string, validity time.Duration, public *ecdsa.PublicKey, usages ...x509.ExtKeyUsage) (*x509.Certificate, error) {
+	if err := name.Validate(); err != nil {
+		return nil, fmt.Errorf("issue certificate: %w", err)
 	}
 	tmpl, err := template(name.String(), validity)
 	if err != nil {
@@ -141,11 +150,11 @@ func (a *Authority) issue(name Name, hosts []string, validity time.Duration, usa
 	if tmpl.NotAfter.After(a.Certificate.NotAfter) {
 		tmpl.NotAfter = a.Certificate.NotAfter
 	}
-	cert, err := sign(tmpl, a.Certificate, &key.PublicKey, a.key)
+	cert, err := sign(tmpl, a.Certificate, public, a.key)
 	if err != nil {
 		return nil, fmt.Errorf("issue certificate for %s: %w", name, err)
 	}
-	return &Bundle{Name: name, Certificate: cert, CAs: []*x509.Certificate{a.Certificate}, key: key}, nil
+	return cert, nil
 }
 
 // template returns a certificate with a fresh serial number and the given common name.

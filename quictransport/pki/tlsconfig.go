@@ -18,7 +18,8 @@ const (
 )
 
 // ServerConfig returns the configuration of a node's listener. Who asks for PeerProtocol must be a node of the
-// cluster, who asks for ClientProtocol a client or a node of it; anything else fails the handshake. Credentials are
+// cluster, who asks for ClientProtocol a client or a node of it, who asks for JoinProtocol a node or somebody without a
+// certificate; anything else fails the handshake. Credentials are
 // taken anew for each handshake.
 func (s *Source) ServerConfig() *tls.Config {
 	return &tls.Config{
@@ -26,6 +27,9 @@ func (s *Source) ServerConfig() *tls.Config {
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			if slices.Contains(hello.SupportedProtos, ClientProtocol) {
 				return s.serverConfig(ClientProtocol, RoleClient, RoleNode), nil
+			}
+			if slices.Contains(hello.SupportedProtos, JoinProtocol) {
+				return s.joinConfig(), nil
 			}
 			// A hello with neither protocol dies of this configuration with the alert made for it.
 			return s.serverConfig(PeerProtocol, RoleNode), nil

@@ -41,6 +41,11 @@ type Config struct {
 	// the same with this node alone. Either is needed on the first start from Dir.
 	InitialCluster map[NodeID]string
 	Bootstrap      bool
+	// Join names members of a running cluster, one of which takes this node in at its first start from Dir: it gets
+	// what placement gives it, without a human. Later starts need it no more and ignore it. JoinToken, from Admin.JoinToken, gets
+	// the node a certificate into TLSDir when there is none.
+	Join      []string
+	JoinToken string
 	// Groups and Replication count when the cluster is born: the data groups 1 to Groups, each with up to
 	// Replication voters. Defaults 4 and 3.
 	Groups      int
@@ -61,12 +66,20 @@ type Config struct {
 	// machine that fails on what it cannot read wants one: in the log, one bad command takes the group out of
 	// service on every node. Called by any goroutine.
 	Vet func(command []byte) error
+	// Kinds are further kinds of machines by name, for groups made by Admin.CreateGroup. All nodes need the same.
+	Kinds map[string]Kind
 	// ClientConn takes over connections that speak the client protocol, in a goroutine of their own; nil refuses them.
 	ClientConn func(*quic.Conn)
 	// catalogSpace tells the free disk space for the catalog, by default the operating system's. Tests only.
 	catalogSpace func(dir string) (int64, error)
 	// Logger gets the node's events; default none. For its metrics, see package server/metrics.
 	Logger *slog.Logger
+}
+
+// Kind is one kind of state machine, as NewMachine and Vet are the one without a name.
+type Kind struct {
+	New func(GroupID) StateMachine
+	Vet func(command []byte) error
 }
 
 // Defaults and limits of a Config, with the reason of each.
@@ -104,6 +117,10 @@ func (c Config) Validate() error {
 	fault(!catalog.ValidVersion(c.Version), "version %q: up to 64 visible ASCII characters", c.Version)
 	fault(c.NewMachine == nil, "no state machines: set NewMachine")
 	fault(c.Bootstrap && len(c.InitialCluster) > 0, "a cluster is born by bootstrap or by an initial cluster, not both")
+	fault(len(c.Join) > 0 && (c.Bootstrap || len(c.InitialCluster) > 0), "a node joins a cluster or is born with one, not both")
+	for name, k := range c.Kinds {
+		fault(name == "" || k.New == nil, "kind %q of state machines: it needs a name and New", name)
+	}
 	errs = append(errs, birth.CheckNodes(c.InitialCluster)...)
 	fault(c.Groups < 0 || c.Groups > maxGroups, "%d groups: 1 to %d", c.Groups, maxGroups)
 	fault(c.Replication < 0 || c.Replication > maxReplicas, "replication %d: 1 to %d", c.Replication, maxReplicas)

@@ -1,12 +1,19 @@
 package flotilla
 
-import "flotilla/catalog/birth"
+import (
+	"errors"
+
+	"flotilla/catalog/birth"
+)
 
 var (
 	// ErrNotBorn says that the data directory is empty and the Config does not say how its cluster comes to be.
 	ErrNotBorn = birth.ErrNotBorn
 	// ErrRemoved says that this node was removed from its cluster and must not come back.
 	ErrRemoved = birth.ErrRemoved
+	// ErrSuperseded says that the cluster knows this node by another data directory, which this new one replaces: nothing here was
+	// ever known to it. Open it again, and the node joins anew by itself.
+	ErrSuperseded = errors.New("the cluster knows this node by another data directory: open this one again to join with it")
 )
 
 type (

@@ -3,9 +3,12 @@ package flotilla
 import (
 	"context"
 	"fmt"
+	"iter"
 	"log/slog"
 
+	"flotilla/catalog"
 	"flotilla/catalog/birth"
+	"flotilla/catalog/steward"
 	"flotilla/internal/eventlog"
 	"flotilla/quictransport"
 	"flotilla/raft/logstore"
@@ -14,8 +17,47 @@ import (
 
 // The storeys below emit typed events and never log; here they become log lines.
 
-func (h *Host) logEvent(e logstore.Event)     { eventlog.Write(h.log, levelOf(e), "log", e) }
-func (h *Host) engineEvent(e multiraft.Event) { eventlog.Write(h.log, levelOf(e), "raft", e) }
+func (h *Host) logEvent(e logstore.Event) { eventlog.Write(h.log, levelOf(e), "log", e) }
+func (h *Host) engineEvent(e multiraft.Event) {
+	eventlog.Write(h.log, levelOf(e), "raft", e)
+	h.events.Tell(e)
+	switch e.(type) {
+	case multiraft.MembershipChanged, multiraft.LeaderChanged:
+		if h.steward != nil { // nil while the engine is made
+			h.steward.Wake()
+		}
+	}
+}
+
+func (h *Host) stepEvent(e steward.StepFailed) { eventlog.Write(h.log, slog.LevelInfo, "placement", e) }
+
+// Event is something that happened on this node: one of the types of package raft/multiraft that end up in its log.
+type Event = multiraft.Event
+
+// Events returns what happens on this node from this call on, until ctx ends. A loop that does not keep up loses the oldest
+// events; the second value is how many were lost right before the first.
+func (h *Host) Events(ctx context.Context) iter.Seq2[Event, int] {
+	return h.events.Listen(ctx, eventQueue)
+}
+
+// Topology returns the catalog as it is applied here now, and again after each change of nodes, groups or routing, until ctx
+// ends: each of a higher version than the one before, not every version. What it returns is immutable.
+func (h *Host) Topology(ctx context.Context) iter.Seq[*catalog.Snapshot] {
+	changes := h.views.Listen(ctx, 1)
+	return func(yield func(*catalog.Snapshot) bool) {
+		if !yield(h.catalog.View()) {
+			return
+		}
+		for v := range changes {
+			if !yield(v) {
+				return
+			}
+		}
+	}
+}
+
+// eventQueue bounds the events that wait for one listener.
+const eventQueue = 1024
 
 func levelOf(e any) slog.Level {
 	switch e.(type) {
@@ -47,7 +89,7 @@ func (h *Host) transportEvent(e quictransport.Event) {
 func (h *Host) heedRefusal(e quictransport.Event) {
 	switch self := h.identity.NodeID; { // one peer's word is not enough: it may lie
 	case e.Said() == quictransport.ReasonGeneration && h.meta.generation(self) != h.identity.Generation:
-		h.fail(birth.RefusedGeneration(self))
+		h.giveUp(birth.RefusedGeneration(self))
 	case e.Said() == quictransport.ReasonRemoved && h.verdict.Removed(self, e.Peer, h.meta.View()):
 		h.fail(fmt.Errorf("node %d: %w", self, ErrRemoved))
 	}

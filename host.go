@@ -9,7 +9,9 @@ import (
 
 	"flotilla/catalog"
 	"flotilla/catalog/birth"
+	"flotilla/catalog/steward"
 	"flotilla/epoch"
+	"flotilla/internal/fanout"
 	"flotilla/quictransport"
 	"flotilla/quictransport/pki"
 	"flotilla/raft/logstore"
@@ -35,6 +37,9 @@ type Host struct {
 	transport *quictransport.Transport
 	verdict   birth.Verdict // of the peers on this node
 	engine    *multiraft.Engine
+	steward   *steward.Steward
+	events    fanout.Topic[Event]
+	views     fanout.Topic[*catalog.Snapshot]
 
 	// life ends when the node closes, health when it cannot go on, each with the first reason; tasks are the
 	// goroutines that Close joins.
@@ -42,6 +47,7 @@ type Host struct {
 	end, fail    context.CancelCauseFunc
 	tasks        sync.WaitGroup
 
+	givenUp sync.Once
 	ready   chan struct{}
 	closing atomic.Bool
 	// proposals made here, by outcome (N7).
@@ -99,7 +105,7 @@ func (h *Host) watch() {
 func (h *Host) settle() {
 	if err := birth.Register(h.life, h.meta, h.cfg.HTTPAddr, h.cfg.Version); err != nil {
 		if h.life.Err() == nil {
-			h.fail(err)
+			h.giveUp(err)
 		}
 		return
 	}

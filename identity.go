@@ -1,13 +1,11 @@
 package flotilla
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"flotilla/catalog"
 	"flotilla/catalog/birth"
@@ -20,10 +18,10 @@ func (h *Host) rehearse(ctx context.Context) error {
 	if _, err := os.Lstat(h.catalogPath()); !errors.Is(err, fs.ErrNotExist) {
 		return nil // no first start, or something that the next steps name
 	}
-	if err := h.identify(&catalog.Snapshot{}); err != nil {
+	if err := h.identify(ctx, &catalog.Snapshot{}); err != nil {
 		return err
 	}
-	if err := h.openSocket(ctx); err != nil {
+	if err := h.openSocket(ctx); err != nil || len(h.cfg.Join) > 0 {
 		return err
 	}
 	return h.given().Plan(nil, h.cfg.Listen).CheckSelf(h.cfg.NodeID, h.cfg.Advertise)
@@ -31,7 +29,7 @@ func (h *Host) rehearse(ctx context.Context) error {
 
 // identify finds out who this node is: from the catalog on a restart, where the Config must not contradict it
 // (P33), else from the Config. Either way the certificates must agree.
-func (h *Host) identify(view *catalog.Snapshot) error {
+func (h *Host) identify(ctx context.Context, view *catalog.Snapshot) error {
 	h.identity = view.Identity
 	switch {
 	case view.Born:
@@ -39,7 +37,7 @@ func (h *Host) identify(view *catalog.Snapshot) error {
 			return err
 		}
 		h.cfg.NodeID, h.cfg.Cluster = h.identity.NodeID, h.identity.ClusterName
-	case !h.cfg.Bootstrap && len(h.cfg.InitialCluster) == 0:
+	case !h.cfg.Bootstrap && len(h.cfg.InitialCluster) == 0 && len(h.cfg.Join) == 0:
 		return ErrNotBorn
 	case h.cfg.NodeID == wire.NoNode:
 		return &ConfigError{Text: "no node id: the first start needs one"}
@@ -47,8 +45,15 @@ func (h *Host) identify(view *catalog.Snapshot) error {
 	h.cfg = h.cfg.populated()
 	if h.tls = h.cfg.TLS; h.tls == nil {
 		var err error
-		dir := cmp.Or(h.cfg.TLSDir, filepath.Join(h.cfg.Dir, "tls"))
-		if h.tls, err = pki.OpenNode(dir, h.cfg.Cluster, h.cfg.NodeID); err != nil {
+		if h.cfg.JoinToken != "" && len(h.cfg.Join) > 0 {
+			if err := h.openSocket(ctx); err != nil {
+				return err
+			}
+			if err := h.entrance().Certify(ctx, h.tlsDir(), h.cfg.JoinToken); err != nil {
+				return err
+			}
+		}
+		if h.tls, err = pki.OpenNode(h.tlsDir(), h.cfg.Cluster, h.cfg.NodeID); err != nil {
 			return err
 		}
 	}
@@ -69,13 +74,18 @@ func (h *Host) given() *birth.Given {
 
 // bear makes a new cluster's part on this node: the logs of its groups, then the catalog's one transaction. A crash
 // in between leaves untouched logs, which the next start finds and replaces.
-func (h *Host) bear(context.Context) error {
+func (h *Host) bear(ctx context.Context) error {
 	given, authority := h.given(), birth.AuthorityOf(h.tls.Current())
 	if h.identity.NodeID != wire.NoNode {
 		if err := birth.CheckLogs(h.store, h.identity.NodeID); err != nil {
 			return err
 		}
 		return given.CheckList(h.catalog.View(), authority, h.store)
+	}
+	if len(h.cfg.Join) > 0 {
+		id, err := h.entrance().Enter(ctx, h.tls, h.store, h.catalog, h.cfg.Dir)
+		h.identity = id
+		return err
 	}
 	plan := given.Plan(authority, h.cfg.Listen)
 	if err := plan.CheckSelf(h.cfg.NodeID, h.cfg.Advertise); err != nil {

@@ -35,6 +35,7 @@ var storeys = map[string]int{
 	"raft/logstore/boltfile": 1,
 
 	"catalog/birth":     2,
+	"catalog/steward":   3,
 	"catalog/placement": 2,
 	"raft/logstore":     2,
 	"quictransport":     2,

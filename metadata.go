@@ -2,9 +2,10 @@ package flotilla
 
 import (
 	"context"
-	"slices"
+	"fmt"
 
 	"flotilla/catalog"
+	"flotilla/catalog/placement"
 	"flotilla/raft/wire"
 )
 
@@ -26,8 +27,13 @@ func (m *metadata) Apply(batch []Command) ([][]byte, error) {
 	}
 	now := m.host.catalog.View()
 	m.host.fence.Apply(now.Epoch)
-	if now.Topology.Version != before.Topology.Version {
+	if now.Topology.Version != before.Topology.Version || now.Routing.Version != before.Routing.Version {
 		m.dialPeers()
+		m.host.steward.Wake()
+		m.host.views.Tell(now)
+	}
+	if self, _ := now.Topology.Find(m.host.identity.NodeID); self.State == catalog.NodeRemoved {
+		m.host.fail(fmt.Errorf("node %d: %w", self.ID, ErrRemoved))
 	}
 	if now.Epoch != before.Epoch {
 		m.host.log.Info("epoch rose", "epoch", now.Epoch, "term", now.EpochTerm)
@@ -59,8 +65,7 @@ func (m *metadata) generation(id NodeID) wire.Generation {
 
 // wantsVoter says whether placement wants id to vote in group g once it has caught up (P14).
 func (m *metadata) wantsVoter(g GroupID, id NodeID) bool {
-	placed, _ := m.host.catalog.View().FindGroup(g)
-	return slices.Contains(placed.Voters, id)
+	return placement.Promotable(m.host.catalog.View(), g, id)
 }
 
 // View is the catalog as applied here.

@@ -13,7 +13,6 @@ import (
 	"flotilla/quictransport"
 	"flotilla/raft/logstore"
 	"flotilla/raft/multiraft"
-	"flotilla/raft/wire"
 )
 
 // step is one stage of Open. When a later one fails, and when the node stops, the steps taken are undone last first:
@@ -32,8 +31,9 @@ func steps() []step {
 	return []step{
 		{name: "first start", open: (*Host).rehearse},
 		{name: "data directory", open: func(h *Host, _ ctx) error { return logstore.MakeDir(h.cfg.Dir) }},
+		{name: "second birth", open: (*Host).startOver},
 		{name: "catalog", open: (*Host).openCatalog, close: func(h *Host, _ ctx) error { return h.catalog.Close() }},
-		{name: "identity", open: func(h *Host, _ ctx) error { return h.identify(h.catalog.View()) }},
+		{name: "identity", open: func(h *Host, c ctx) error { return h.identify(c, h.catalog.View()) }},
 		{name: "socket", open: (*Host).openSocket},
 		{name: "log", open: (*Host).openLog, close: func(h *Host, _ ctx) error { return h.store.Close() }},
 		{name: "birth", open: (*Host).bear},
@@ -87,10 +87,12 @@ func (h *Host) openCatalog(context.Context) (err error) {
 	return err
 }
 
+func (h *Host) logPath() string { return filepath.Join(h.cfg.Dir, "log") }
+
 func (h *Host) catalogPath() string { return filepath.Join(h.cfg.Dir, "catalog.db") }
 
 func (h *Host) openLog(context.Context) (err error) {
-	h.store, err = logstore.Open(logstore.Options{Dir: filepath.Join(h.cfg.Dir, "log"), Events: h.logEvent})
+	h.store, err = logstore.Open(logstore.Options{Dir: h.logPath(), Events: h.logEvent})
 	return err
 }
 
@@ -109,7 +111,7 @@ func (h *Host) openTransport(context.Context) (err error) {
 	h.transport, err = quictransport.New(quictransport.Config{
 		Cluster: h.identity.ClusterID, ClusterName: h.identity.ClusterName, Self: h.identity.NodeID,
 		Incarnation: h.start, Generation: h.identity.Generation, Conn: h.cfg.Conn, TLS: h.tls, Fence: h.fence,
-		ClientConn: h.cfg.ClientConn, Generations: h.meta.generation, ResetKey: resetKey, Events: h.transportEvent,
+		ClientConn: h.cfg.ClientConn, Join: h.handleJoin, Generations: h.meta.generation, ResetKey: resetKey, Events: h.transportEvent,
 		// A silent peer is given up when an election would be due, and dialled again well before the next (F39).
 		Limits: quictransport.Limits{Beacon: h.cfg.Heartbeat, Silence: h.cfg.ElectionTimeout, Dial: h.cfg.ElectionTimeout * 7 / 10},
 	})
@@ -143,14 +145,13 @@ func (h *Host) openEngine(ctx context.Context) (err error) {
 		return err
 	}
 	for _, g := range h.store.Groups() {
-		c := multiraft.GroupConfig{ID: g.Group, Machine: h.meta, Applied: h.catalog.View().Applied, Vet: catalog.VetChange}
-		if g.Group != wire.MetadataGroup {
-			c.Machine, c.Applied, c.Vet = h.cfg.NewMachine(g.Group), 0, h.cfg.Vet
-		}
-		if err := h.engine.AddGroup(c); err != nil {
+		placed, _ := h.catalog.View().FindGroup(g.Group)
+		placed.ID = g.Group
+		if err := h.engine.AddGroup(h.groupConfig(&placed)); err != nil {
 			return errors.Join(fmt.Errorf("add group %d: %w", g.Group, err), h.engine.Close(ctx))
 		}
 	}
+	h.steward = h.newSteward()
 	return nil
 }
 
@@ -166,6 +167,7 @@ func (h *Host) startUp(context.Context) error {
 		return err
 	}
 	h.tasks.Go(h.watch)
+	h.tasks.Go(func() { h.steward.Run(h.life) })
 	h.tasks.Go(h.settle)
 	return nil
 }

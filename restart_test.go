@@ -15,6 +15,7 @@ import (
 	"flotilla/catalog"
 	"flotilla/internal/leak"
 	"flotilla/quictransport/pki"
+	"flotilla/raft/wire"
 )
 
 // TestRestartContradictions: a directory that has an identity restarts from it; each flag that contradicts it is an
@@ -214,26 +215,68 @@ func TestLostFiles(t *testing.T) {
 	}
 }
 
-// TestWipedNodeIsRefused: a node that lost its disk and is started again with the same list does not vote under its
-// old identity: the cluster knows its generation (N8, D17).
-func TestWipedNodeIsRefused(t *testing.T) {
-	c := newCluster(t, 3)
-	c.openAll()
-	add(t, c.hosts[1], 1, 1)
-	c.close(3)
-	check(t, os.RemoveAll(c.config(3).Dir))
-	h := c.open(3)
+// TestWipedNodeComesBack: a node that lost its disk and is started again with the same list does not vote under its old
+// identity, as the cluster knows its generation (N8, D17). It ends by itself, and with the next start, from the same list, it joins:
+// learner first, voter again in all its groups soon, without a hand.
+func TestWipedNodeComesBack(t *testing.T) {
+	simulated(t, 3, func(t *testing.T, c *testCluster) {
+		c.openAll()
+		add(t, c.hosts[1], 1, 1)
+		add(t, c.hosts[1], 2, 2)
+		old := c.registered(3)
+		c.close(3)
+		check(t, os.RemoveAll(filepath.Join(c.dir, "node-3")))
+		c.reopenSuperseded(3)
+		eventually(t, "node 3 votes in all groups again", func() bool {
+			for _, g := range c.hosts[1].Status().Groups {
+				if len(g.Voters) != 3 || len(g.Learners) != 0 {
+					return false
+				}
+			}
+			return true
+		})
+		if now := c.registered(3); now == old || now == 0 {
+			t.Errorf("the data directory is known by %d, was %d", now, old)
+		}
+		add(t, c.hosts[3], 1, 1)
+		c.close(1)
+		c.close(2) // what is left has all that was acknowledged
+		c.open(2)
+		if got := add(t, c.hosts[3], 1, 1); got != 3 {
+			t.Errorf("group 1 adds up to %d, want 3", got)
+		}
+		if got := add(t, c.hosts[3], 2, 1); got != 3 {
+			t.Errorf("group 2 adds up to %d, want 3", got)
+		}
+	})
+}
+
+// registered is the data directory by which node 1 knows node id.
+func (c *testCluster) registered(id flotilla.NodeID) wire.Generation {
+	for v := range c.hosts[1].Topology(c.t.Context()) {
+		n, _ := v.Topology.Find(id)
+		return n.Generation
+	}
+	return 0
+}
+
+// reopenSuperseded starts node id, which lost its disk, until it is ready.
+func (c *testCluster) reopenSuperseded(id flotilla.NodeID) {
+	c.t.Helper()
+	h := c.open(id)
 	select {
 	case <-h.Failed():
 	case <-h.Ready():
-		t.Fatal("a wiped node became ready under its old identity")
+		c.t.Fatalf("node %d became ready under its old identity", id)
 	case <-time.After(20 * time.Second):
-		t.Fatal("a wiped node was not told that it is refused")
+		c.t.Fatalf("node %d was not told that it is refused", id)
 	}
-	var unsafe *flotilla.UnsafeError
-	if !errors.As(h.Err(), &unsafe) {
-		t.Fatalf("failed with %v, want *UnsafeError", h.Err())
+	if !errors.Is(h.Err(), flotilla.ErrSuperseded) {
+		c.t.Fatalf("failed with %v, want ErrSuperseded", h.Err())
 	}
+	c.close(id)
+	c.open(id)
+	c.await(id)
 }
 
 // TestOpenCancelled: Open ends with its context and leaves nothing behind.

@@ -29,12 +29,8 @@ func TestCatalogWithoutSpace(t *testing.T) {
 		c.openAll()
 		c.lead(1, 2, 3)
 		node, before := c.hosts[3], c.hosts[3].Epoch()
-		eventually(t, "the node leads group 1", func() bool {
-			leader := node.Status().Groups[1].Leader
-			if h := c.hosts[leader]; h != nil && leader != 3 {
-				_ = h.Group(1).TransferLeader(t.Context(), 3)
-			}
-			return leader == 3
+		eventually(t, "the node leads group 1, and is to", func() bool {
+			return node.Group(1).TransferLeader(t.Context(), 3) == nil && node.Status().Groups[1].Leader == 3
 		})
 		full.Store(true)
 		c.lead(2, 1)

@@ -75,10 +75,7 @@ func (h *Host) Routing() *catalog.Routing { return &h.catalog.View().Routing }
 // TransferLeader hands the leadership of a group to another of its voters. It is cluster administration: a node
 // that has heard of an epoch it has not applied refuses with *epoch.BehindError, which is worth a retry (P26).
 func (g *Group) TransferLeader(ctx context.Context, to NodeID) error {
-	if err := g.host.fence.Administrable(); err != nil {
-		return err
-	}
-	return g.host.engine.TransferLeader(ctx, g.id, to)
+	return g.host.Admin().TransferLeader(ctx, g.id, to)
 }
 
 // TLS is who the node is; Reload it when the files have changed (N14).

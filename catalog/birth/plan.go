@@ -40,7 +40,7 @@ type Plan struct {
 // Of returns what the node self writes: everybody's the same but for the Identity, whose Generation is drawn.
 func (p *Plan) Of(self wire.NodeID) catalog.Birth {
 	b := catalog.Birth{
-		Identity: catalog.Identity{ClusterID: p.ClusterID(), ClusterName: p.Name, NodeID: self, Generation: newGeneration()},
+		Identity: catalog.Identity{ClusterID: p.ClusterID(), ClusterName: p.Name, NodeID: self, Generation: NewGeneration()},
 		Settings: catalog.Settings{Groups: uint64(p.Groups), Replication: uint64(p.Replication)},
 		Topology: catalog.Topology{Version: 1},
 		Groups:   p.place(),
@@ -116,8 +116,8 @@ func (p *Plan) place() []catalog.Group {
 	return out
 }
 
-// newGeneration draws the identity of a data directory; 0 means unknown, so it is never drawn.
-func newGeneration() wire.Generation {
+// NewGeneration draws the identity of a data directory; 0 means unknown, so it is never drawn.
+func NewGeneration() wire.Generation {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return wire.Generation(binary.BigEndian.Uint64(b[:])>>1 | 1)

@@ -1,0 +1,113 @@
+package birth
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"flotilla/catalog"
+	"flotilla/raft/wire"
+)
+
+// markFile in a data directory says that the cluster knows its node by another directory, which is lost. This one holds
+// nothing that the cluster ever knew of, and is to be emptied and to join by the members that the file names, a line each.
+const markFile = "superseded"
+
+// maxMark bounds the file: an address for each of 64 nodes, several times over.
+const maxMark = 64 << 10
+
+// MarkSuperseded leaves the mark in dir, with the other nodes that view knows, durable when it returns.
+func MarkSuperseded(dir string, view *catalog.Snapshot) error {
+	var members []string
+	for _, n := range view.Topology.Nodes {
+		if n.ID != view.Identity.NodeID && n.State != catalog.NodeRemoved {
+			members = append(members, n.Addr)
+		}
+	}
+	path := filepath.Join(dir, markFile)
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("mark %s superseded: %w", dir, err)
+	}
+	_, err = f.WriteString(strings.Join(members, "\n") + "\n")
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err == nil {
+		err = syncDir(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("mark %s superseded: %w", dir, err)
+	}
+	return nil
+}
+
+// StartOver empties a marked directory of what it began with, paths, and returns the members that the mark names; none when
+// dir is not marked. The mark stays until Unmark, so that a crash in between costs nothing.
+func StartOver(dir string, paths ...string) ([]string, error) {
+	path := filepath.Join(dir, markFile)
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err == nil && info.Size() > maxMark:
+		err = fmt.Errorf("it has %d bytes", info.Size())
+	}
+	var mark []byte
+	if err == nil {
+		mark, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("start over in %s: %w", dir, err)
+	}
+	for _, p := range paths {
+		if err := os.RemoveAll(p); err != nil {
+			return nil, fmt.Errorf("start over in %s: %w", dir, err)
+		}
+	}
+	return strings.Fields(string(bytes.ToValidUTF8(mark, nil))), syncDir(dir)
+}
+
+// Unmark takes the mark away, if there is one.
+func Unmark(dir string) error {
+	err := os.Remove(filepath.Join(dir, markFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return errors.Join(err, syncDir(dir))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// CreateBase makes the log of a joiner's group 0: it begins after index, an entry of term, with members in effect. Whatever
+// logs are there are let go of: the cluster has admitted this directory as a new one, and counts what its node held before as lost.
+func CreateBase(store Logs, index wire.Index, term wire.Term, members wire.Membership) error {
+	var batch []wire.LogUpdate
+	for _, old := range store.Groups() {
+		batch = append(batch, wire.LogUpdate{Group: old.Group, Drop: true})
+	}
+	if len(batch) > 0 {
+		if err := store.Commit(batch); err != nil {
+			return err
+		}
+	}
+	hard := wire.HardState{Term: term, Commit: index}
+	return store.Commit([]wire.LogUpdate{
+		{Group: wire.MetadataGroup, Create: true, SetMembership: true},
+		{
+			Group: wire.MetadataGroup, SetHardState: true, HardState: hard, ResetTo: index, ResetTerm: term,
+			SetMembership: true, Membership: members,
+		},
+	})
+}

@@ -1,0 +1,34 @@
+package steward
+
+import "time"
+
+// Limits of what a steward has under way, with the reason of each.
+const (
+	// maxTasks bounds steps and replicas under way at once: enough that one slow group holds nobody up, few beside
+	// the requests of clients.
+	maxTasks = 64
+	// maxPlanned bounds the commands of one plan that are proposed before the plan is made anew.
+	maxPlanned = 64
+	// taskTimeout bounds one step. What it was about to do is found again.
+	taskTimeout = 10 * time.Second
+	// restAfterError keeps a step that fails from being tried with every look.
+	restAfterError = 500 * time.Millisecond
+	// restAfterTransfer is longer: a leader that tries to hand over takes no proposals meanwhile.
+	restAfterTransfer = 10 * time.Second
+	// lookEvery is how often a steward looks though nobody woke it.
+	lookEvery = 200 * time.Millisecond
+
+	// admitTimeout bounds how long a member works on one node's join: several elections.
+	admitTimeout = 20 * time.Second
+	// attempts bounds how often a command is decided anew because the topology changed meanwhile.
+	attempts = 16
+
+	// tokenLife is how long a join token is good for, long enough to carry it from one terminal to another.
+	tokenLife = 10 * time.Minute
+
+	// maxRequest and maxText bound what a joiner says, maxReply what a member answers: a catalog of 10,000 groups has
+	// about a megabyte.
+	maxRequest = 64 << 10
+	maxText    = 512
+	maxReply   = 16 << 20
+)

@@ -1,0 +1,109 @@
+package flotilla
+
+import (
+	"context"
+	"fmt"
+
+	"flotilla/catalog"
+	"flotilla/catalog/steward"
+	"flotilla/raft/multiraft"
+	"flotilla/raft/wire"
+)
+
+// Admin is what administrators ask of a cluster; see its methods.
+type Admin = steward.Admin
+
+// How a node is removed by Admin.RemoveNode.
+const (
+	Gently = steward.Gently
+	Force  = steward.Force
+)
+
+// Admin returns what administrators may ask of the cluster through this node.
+func (h *Host) Admin() *Admin { return h.steward.Admin() }
+
+func (h *Host) newSteward() *steward.Steward {
+	return steward.New(steward.Config{
+		Self: h.identity.NodeID, Engine: loop{h}, Meta: h.meta, Peers: h.connected, Administrable: h.fence.Administrable,
+		Base: h.base, TLS: h.tls, Authority: h.authority, Events: h.stepEvent,
+	})
+}
+
+// loop is the engine as the steward sees it.
+type loop struct{ *Host }
+
+func (l loop) Replicas() []steward.Replica {
+	all := l.engine.Status()
+	out := make([]steward.Replica, len(all))
+	for i := range all {
+		s := &all[i]
+		out[i] = steward.Replica{
+			Group: s.ID, Leads: s.Leader == l.identity.NodeID, Members: s.Members, Out: s.Err != nil,
+			Settled: s.SteadyTicks > settledElections*int(l.cfg.ElectionTimeout/l.cfg.Heartbeat),
+		}
+	}
+	return out
+}
+
+// settledElections is for how many election timeouts a leader must have led before it is asked to hand over: leaderships follow
+// preferences slowly, and never during an election.
+const settledElections = 3
+
+func (l loop) Create(ctx context.Context, g *catalog.Group) error {
+	return l.engine.CreateGroup(ctx, l.groupConfig(g), g.Origin)
+}
+
+func (l loop) Remove(ctx context.Context, g GroupID) error { return l.engine.RemoveGroup(ctx, g) }
+
+func (l loop) Change(ctx context.Context, g GroupID, set wire.ChangeSet) error {
+	return l.engine.Change(ctx, g, set)
+}
+
+func (l loop) Barrier(ctx context.Context, g GroupID) error {
+	_, err := l.engine.Barrier(ctx, g)
+	return err
+}
+
+func (l loop) Transfer(ctx context.Context, g GroupID, to NodeID) error {
+	return l.engine.TransferLeader(ctx, g, to)
+}
+
+// groupConfig is what the engine is told of a group as the catalog has it.
+func (h *Host) groupConfig(g *catalog.Group) multiraft.GroupConfig {
+	c := multiraft.GroupConfig{ID: g.ID, Since: g.SinceOf(h.identity.NodeID)}
+	kind, known := h.cfg.Kinds[g.Kind]
+	switch {
+	case g.ID == wire.MetadataGroup:
+		c.Machine, c.Applied, c.Vet = h.meta, h.catalog.View().Applied, catalog.VetChange
+	case g.Kind == "":
+		c.Machine, c.Vet = h.cfg.NewMachine(g.ID), h.cfg.Vet
+	case known:
+		c.Machine, c.Vet = kind.New(g.ID), kind.Vet
+	default:
+		c.Machine = unknownKind(g.Kind)
+	}
+	return c
+}
+
+// unknownKind stands for a machine that this program does not have: its replica is out of service here with the first
+// command, until the program has it (P4).
+type unknownKind string
+
+func (k unknownKind) err() error {
+	return fmt.Errorf("this program has no state machine of kind %q: add it to Config.Kinds", string(k))
+}
+
+func (k unknownKind) Apply([]Command) ([][]byte, error) { return nil, k.err() }
+
+func (k unknownKind) Query([]byte) ([]byte, error) { return nil, k.err() }
+
+// connected returns the peers that are connected, with the generation each came with.
+func (h *Host) connected() map[NodeID]wire.Generation {
+	up := map[NodeID]wire.Generation{}
+	for _, p := range h.transport.Peers() {
+		if p.Connected {
+			up[p.ID] = p.Generation
+		}
+	}
+	return up
+}

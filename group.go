@@ -18,10 +18,10 @@ type Group struct {
 // Group returns group id. Whether it exists is found when it is used.
 func (h *Host) Group(id GroupID) *Group { return &Group{host: h, id: id} }
 
-// Groups returns the ids of all groups of the cluster, group 0 first.
+// Groups returns the ids of all groups of the cluster that were not deleted, group 0 first.
 func (h *Host) Groups() []GroupID {
 	var ids []GroupID
-	for _, g := range h.catalog.View().Groups {
+	for g := range h.catalog.View().Live() {
 		ids = append(ids, g.ID)
 	}
 	return ids
@@ -96,7 +96,7 @@ func elsewhere[T any](g *Group, ask func(NodeID) (T, error)) (out T, err error) 
 	err = &Error{Code: CodeUnknownGroup, Group: g.id, Detail: "the cluster has no such group"}
 	placed, _ := g.host.catalog.View().FindGroup(g.id)
 	asked := map[NodeID]bool{g.host.identity.NodeID: true}
-	for _, id := range slices.Concat(placed.Voters, placed.Learners) {
+	for _, id := range slices.Concat(placed.Members.Voters, placed.Members.Learners, placed.Voters) {
 		for id != wire.NoNode && !asked[id] {
 			asked[id] = true
 			if out, err = ask(id); err == nil {

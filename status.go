@@ -56,10 +56,10 @@ func (h *Host) Status() Status {
 		}
 		s.Nodes = append(s.Nodes, NodeStatus{ID: n.ID, Address: n.Addr, HTTP: n.HTTP, Version: n.Version, State: state})
 	}
-	for _, g := range view.Groups {
+	for g := range view.Live() {
 		local, here := h.engine.GroupStatus(g.ID)
 		if !here {
-			local = GroupStatus{ID: g.ID, Voters: g.Voters, Learners: g.Learners}
+			local = GroupStatus{ID: g.ID, Voters: g.Members.Voters, Learners: g.Members.Learners, Members: g.Members}
 		}
 		s.Groups = append(s.Groups, local)
 	}
@@ -68,6 +68,9 @@ func (h *Host) Status() Status {
 
 // Replicas returns the groups that have a replica on this node, as Status has them.
 func (h *Host) Replicas() []GroupStatus { return h.engine.Status() }
+
+// View returns the catalog as it is applied here: nodes, groups as wanted and as they are, routing. It is immutable.
+func (h *Host) View() *catalog.Snapshot { return h.catalog.View() }
 
 // Routing returns the shard table; it is immutable.
 func (h *Host) Routing() *catalog.Routing { return &h.catalog.View().Routing }

@@ -17,6 +17,7 @@ import (
 
 	"flotilla/client"
 	"flotilla/client/protocol"
+	"flotilla/epoch"
 	"flotilla/internal/leak"
 	"flotilla/kv"
 	"flotilla/quictransport/pki"
@@ -194,6 +195,17 @@ func (h *fakeHost) Health() Health {
 		return *p
 	}
 	return Health{}
+}
+
+// Administer answers with what it was asked; some operations fail in ways of their own.
+func (h *fakeHost) Administer(_ context.Context, a protocol.Admin) (wire.GroupID, string, error) {
+	switch a.Op {
+	case protocol.OpRemoveNode:
+		return 0, "", &wire.Error{Code: wire.CodeUnsafe, Detail: "group 1 would lose its majority"}
+	case protocol.OpDrainNode:
+		return 0, "", &epoch.BehindError{}
+	}
+	return a.Group, fmt.Sprintf("%d %d %s %v", a.Op, a.Node, a.Text, a.Voters), nil
 }
 
 func (h *fakeHost) Status() *protocol.Status {

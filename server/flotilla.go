@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 
 	"flotilla"
 	"flotilla/client/protocol"
@@ -36,6 +37,36 @@ func (n node) Query(ctx context.Context, g wire.GroupID, request []byte, c proto
 	return n.host.Group(g).Query(ctx, request)
 }
 
+// Administer implements Administration.
+func (n node) Administer(ctx context.Context, a protocol.Admin) (g wire.GroupID, text string, err error) {
+	admin := n.host.Admin()
+	switch a.Op {
+	case protocol.OpAddNode:
+		err = admin.AddNode(ctx, a.Node, a.Text)
+	case protocol.OpRemoveNode:
+		err = admin.RemoveNode(ctx, a.Node, flotilla.Gently)
+	case protocol.OpForceRemoveNode:
+		err = admin.RemoveNode(ctx, a.Node, flotilla.Force)
+	case protocol.OpDrainNode:
+		err = admin.DrainNode(ctx, a.Node)
+	case protocol.OpUndrainNode:
+		err = admin.UndrainNode(ctx, a.Node)
+	case protocol.OpMoveNode:
+		err = admin.MoveNode(ctx, a.Node, a.Text)
+	case protocol.OpJoinToken:
+		text, err = admin.JoinToken(ctx)
+	case protocol.OpCreateGroup:
+		g, err = admin.CreateGroup(ctx, a.Text, a.Voters)
+	case protocol.OpDeleteGroup:
+		g, err = a.Group, admin.DeleteGroup(ctx, a.Group)
+	case protocol.OpTransfer:
+		g, err = a.Group, admin.TransferLeader(ctx, a.Group, a.Node)
+	default:
+		err = &wire.Error{Code: wire.CodeBadRequest, Detail: "unknown operation"}
+	}
+	return g, text, err
+}
+
 // Serving implements Cluster.
 func (n node) Serving() error {
 	switch {
@@ -59,17 +90,27 @@ func (n node) Epoch() uint64 { return uint64(n.host.Epoch()) }
 func (n node) Status() *protocol.Status {
 	from := n.host.Status()
 	s := &protocol.Status{Cluster: from.Cluster, ClusterID: from.ClusterID, Epoch: uint64(from.Epoch), Node: from.Node}
+	replicas, leads := map[wire.NodeID]int{}, map[wire.NodeID]int{}
+	for _, g := range from.Groups {
+		to := protocol.GroupStatus{
+			ID: g.ID, Leader: g.Leader, Term: g.Term, Commit: g.Commit, Applied: g.Applied, Voters: g.Voters, Learners: g.Learners,
+		}
+		if placed, found := n.host.View().FindGroup(g.ID); found {
+			to.Kind, to.WantedVoters, to.WantedLearners = placed.Kind, placed.Voters, placed.Learners
+			to.Preferred, to.Moving = placed.Leader, !placed.Settled()
+		}
+		for _, id := range slices.Concat(g.Voters, g.Learners) {
+			replicas[id]++
+		}
+		leads[g.Leader]++
+		s.Groups = append(s.Groups, to)
+	}
 	for _, m := range from.Nodes {
-		to := protocol.NodeStatus{ID: m.ID, Address: m.Address, State: m.State, Version: m.Version}
+		to := protocol.NodeStatus{ID: m.ID, Address: m.Address, State: m.State, Version: m.Version, Replicas: replicas[m.ID], Leads: leads[m.ID]}
 		if m.ID == from.Node {
 			to.Version = n.version
 		}
 		s.Nodes = append(s.Nodes, to)
-	}
-	for _, g := range from.Groups {
-		s.Groups = append(s.Groups, protocol.GroupStatus{
-			ID: g.ID, Leader: g.Leader, Term: g.Term, Commit: g.Commit, Applied: g.Applied, Voters: g.Voters, Learners: g.Learners,
-		})
 	}
 	return s
 }

@@ -31,10 +31,17 @@ type Cluster interface {
 	Health() Health
 }
 
+// Administration is what a Server passes on from administrators. It may block until ctx ends.
+type Administration interface {
+	// Administer carries a out and returns what the reply says. Errors are *wire.Error or *epoch.BehindError.
+	Administer(ctx context.Context, a protocol.Admin) (g wire.GroupID, text string, err error)
+}
+
 // Host is the node a Server stands in front of.
 type Host interface {
 	Groups
 	Cluster
+	Administration
 }
 
 // Health is what /livez and /readyz tell.

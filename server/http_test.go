@@ -216,7 +216,7 @@ func TestStatusVersionMetricsAndPage(t *testing.T) {
 	w := newWeb(t, Config{Metrics: registry, Registerer: registry, Version: Version{Version: "v1", WireMin: 1, WireMax: 2}})
 	status, body, header := w.do(t, "GET", "/v1/status", "")
 	want := `{"cluster":"test","cluster_id":"00000000000000000000000000000000","epoch":7,"node":1,"nodes":[],"groups":[` +
-		`{"id":0,"leader":0,"term":1,"commit":0,"applied":0,"voters":[1],"learners":[]},`
+		`{"id":0,"leader":0,"term":1,"commit":0,"applied":0,"voters":[1],"learners":[],"kind":"","wanted_voters":[],"wanted_learners":[],"preferred":0,"moving":false},`
 	if status != 200 || !strings.HasPrefix(body, want) || header.Get("Content-Type") != "application/json" {
 		t.Errorf("status: %d\ngot  %s\nwant %s", status, body, want)
 	}

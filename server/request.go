@@ -2,9 +2,11 @@ package server
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"flotilla/client/protocol"
+	"flotilla/epoch"
 	"flotilla/kv"
 	"flotilla/raft/wire"
 )
@@ -17,6 +19,7 @@ type task struct {
 	group       wire.GroupID
 	timeout     time.Duration
 	consistency protocol.Consistency
+	admin       protocol.Admin
 	// payload is the command or the query for the group's machine.
 	payload []byte
 	cost    int64
@@ -47,6 +50,9 @@ func (c *session) prepare(q *protocol.Request) (task, *wire.Error) {
 		t.payload = kv.AppendCommand(nil, &kv.Command{Op: kv.OpOpen})
 	case protocol.KindCloseSession:
 		t.payload = kv.AppendCommand(nil, &kv.Command{Op: kv.OpClose, Session: kv.SessionID(q.Session)})
+	case protocol.KindAdmin:
+		t.admin, t.group = q.Admin, q.Admin.Group
+		return t, nil
 	case protocol.KindStatus, protocol.KindRoutes:
 		return t, nil
 	}
@@ -137,6 +143,8 @@ func (t *task) execute(ctx context.Context) (protocol.Reply, *wire.Error) {
 		return t.get(ctx)
 	case protocol.KindScan:
 		return t.scan(ctx)
+	case protocol.KindAdmin:
+		return t.administer(ctx)
 	case protocol.KindStatus:
 		return protocol.Reply{Kind: protocol.ReplyStatus, Status: s.host.Status()}, nil
 	default:
@@ -164,6 +172,24 @@ func (t *task) scan(ctx context.Context) (protocol.Reply, *wire.Error) {
 	reply := protocol.Reply{Kind: protocol.ReplyPage, More: page.More, Items: make([]protocol.Item, len(page.Items))}
 	for i, it := range page.Items {
 		reply.Items[i] = protocol.Item{Key: it.Key, Value: it.Value, Revision: protocol.Revision(it.Revision)}
+	}
+	return reply, nil
+}
+
+// administer passes on what an administrator asks, and waits elections out.
+func (t *task) administer(ctx context.Context) (protocol.Reply, *wire.Error) {
+	s := t.conn.server
+	reply := protocol.Reply{Kind: protocol.ReplyAdmin}
+	_, err := s.led(ctx, redirectsWaited, func() (_ []byte, err error) {
+		reply.Group, reply.Text, err = s.host.Administer(ctx, t.admin)
+		return nil, err
+	})
+	var behind *epoch.BehindError
+	if errors.As(err, &behind) {
+		return protocol.Reply{}, &wire.Error{Code: wire.CodeStaleEpoch, Detail: behind.Error()}
+	}
+	if err != nil {
+		return protocol.Reply{}, commandError(t.group, err)
 	}
 	return reply, nil
 }

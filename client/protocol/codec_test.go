@@ -24,12 +24,14 @@ var requests = []Request{
 	{Kind: KindRoutes, ID: 6},
 	{Kind: KindOpenSession, ID: 7, Group: 4},
 	{Kind: KindCloseSession, ID: 8, Group: 4, Session: 5},
+	{Kind: KindAdmin, ID: 9, Admin: Admin{Op: OpCreateGroup, Node: 7, Group: 3, Text: "queue", Voters: []wire.NodeID{1, 2}}},
 }
 
 func replies() []Reply {
 	status := &Status{
-		Cluster: "c", ClusterID: strings.Repeat("a", 32), Epoch: 3, Node: 1, Nodes: []NodeStatus{{1, "127.0.0.1:7400", "up", "v"}},
-		Groups: []GroupStatus{{ID: 0, Leader: 1, Term: 2, Commit: 3, Applied: 3, Voters: []wire.NodeID{1, 2}, Learners: []wire.NodeID{}}},
+		Cluster: "c", ClusterID: strings.Repeat("a", 32), Epoch: 3, Node: 1, Nodes: []NodeStatus{{1, "127.0.0.1:7400", "up", "v", 5, 2}},
+		Groups: []GroupStatus{{ID: 0, Leader: 1, Term: 2, Commit: 3, Applied: 3, Voters: []wire.NodeID{1, 2}, Learners: []wire.NodeID{},
+			Kind: "queue", WantedVoters: []wire.NodeID{1, 3}, WantedLearners: []wire.NodeID{2}, Preferred: 3, Moving: true}},
 	}
 	routes := &Routes{Version: 4, Leaders: []GroupLeader{{1, 2}, {2, 0}}, Nodes: []NodeAddress{{1, "a:1"}, {2, "b:2"}}}
 	for i := range routes.Shards {
@@ -43,6 +45,7 @@ func replies() []Reply {
 		{Kind: ReplyStatus, ID: 4, Status: status},
 		{Kind: ReplySession, ID: 5, Outcome: OutcomeOK, Session: 12},
 		{Kind: ReplyRoutes, ID: 6, Routes: routes},
+		{Kind: ReplyAdmin, ID: 8, Group: 5, Text: "token"},
 		{Kind: ReplyError, ID: 7, Err: &wire.Error{Code: wire.CodeNotLeader, Group: 3, Leader: 2, Detail: "ask node 2"}},
 	}
 }
@@ -143,8 +146,8 @@ func TestStatusJSON(t *testing.T) {
 	s := Status{Cluster: "c", ClusterID: "00", Epoch: 2, Node: 1, Nodes: []NodeStatus{{ID: 1, Address: "a", State: "up", Version: "v"}}, Groups: []GroupStatus{{Term: 1}}}
 	s.Normalize()
 	b, err := json.Marshal(s)
-	want := `{"cluster":"c","cluster_id":"00","epoch":2,"node":1,"nodes":[{"id":1,"address":"a","state":"up","version":"v"}],` +
-		`"groups":[{"id":0,"leader":0,"term":1,"commit":0,"applied":0,"voters":[],"learners":[]}]}`
+	want := `{"cluster":"c","cluster_id":"00","epoch":2,"node":1,"nodes":[{"id":1,"address":"a","state":"up","version":"v","replicas":0,"leads":0}],` +
+		`"groups":[{"id":0,"leader":0,"term":1,"commit":0,"applied":0,"voters":[],"learners":[],"kind":"","wanted_voters":[],"wanted_learners":[],"preferred":0,"moving":false}]}`
 	if err != nil || string(b) != want {
 		t.Errorf("got  %s\nwant %s\n%v", b, want, err)
 	}

@@ -22,6 +22,8 @@ const (
 	ReplyRoutes Kind = 69
 	// ReplyError answers any request: Err.
 	ReplyError Kind = 70
+	// ReplyAdmin answers what an administrator asked: Group, Text.
+	ReplyAdmin Kind = 71
 )
 
 // Item is one key of a scan.
@@ -45,6 +47,7 @@ type Reply struct {
 	More     bool
 	Status   *Status
 	Routes   *Routes
+	Text     string
 	// Err is never nil in a ReplyError; its Cause does not travel.
 	Err *wire.Error
 }
@@ -76,6 +79,8 @@ func AppendReply(dst []byte, p *Reply) []byte {
 		return appendStatus(head(3), p.Status)
 	case ReplyRoutes:
 		return appendRoutes(head(3), p.Routes)
+	case ReplyAdmin:
+		return wire.AppendString(wire.AppendUint(head(4), uint64(p.Group)), cut(p.Text))
 	default:
 		return appendError(head(7), p.Err)
 	}
@@ -125,6 +130,9 @@ func DecodeReply(body []byte, p *Reply) error {
 	case ReplyRoutes:
 		want = 3
 		p.Routes = readRoutes(&r)
+	case ReplyAdmin:
+		want = 4
+		p.Group, p.Text = wire.GroupID(r.Uint()), r.String(MaxTextBytes)
 	case ReplyError:
 		want = 7
 		p.Err = readError(&r)

@@ -10,7 +10,7 @@ import (
 // Kind says what a Request asks or what a Reply holds.
 type Kind uint8
 
-// The kinds of requests. Numbers never change; 16 to 31 are reserved for members and groups. 0 is the hello.
+// The kinds of requests. Numbers never change; 17 to 31 are reserved for members and groups. 0 is the hello.
 const (
 	KindPut          Kind = 1
 	KindGet          Kind = 2
@@ -20,6 +20,7 @@ const (
 	KindOpenSession  Kind = 6
 	KindCloseSession Kind = 7
 	KindRoutes       Kind = 8
+	KindAdmin        Kind = 16
 )
 
 // Request is one request of a client. Which fields a kind uses is said beside them.
@@ -47,6 +48,8 @@ type Request struct {
 	// After and Limit page through a scan: keys after After, Limit at most, 0 for the server's choice.
 	After []byte
 	Limit int
+	// Admin is what an administrator asks.
+	Admin Admin
 }
 
 // AppendRequest appends the body of a frame with q.
@@ -69,6 +72,8 @@ func AppendRequest(dst []byte, q *Request) []byte {
 	case KindCloseSession:
 		dst = wire.AppendUint(appendHead(dst, 5, q), uint64(q.Group))
 		return wire.AppendUint(dst, uint64(q.Session))
+	case KindAdmin:
+		return appendAdmin(appendHead(dst, 8, q), &q.Admin)
 	default:
 		return appendHead(dst, 3, q)
 	}
@@ -96,6 +101,7 @@ func appendWrite(dst []byte, q *Request) []byte {
 // requestLengths is the number of elements of each kind of request.
 var requestLengths = [...]int{
 	KindPut: 10, KindGet: 5, KindDelete: 9, KindScan: 8, KindStatus: 3, KindOpenSession: 4, KindCloseSession: 5, KindRoutes: 3,
+	KindAdmin: 8,
 }
 
 // DecodeRequest reads the body of a frame into q, which it overwrites; q's byte slices alias body. Sizes of keys and
@@ -107,7 +113,7 @@ func DecodeRequest(body []byte, q *Request) error {
 	n := r.ArrayLen(16)
 	*q = Request{Kind: Kind(r.UintMax(math.MaxUint8)), ID: r.Uint()}
 	q.Timeout = time.Duration(min(r.Uint(), uint64(MaxTimeout.Milliseconds()))) * time.Millisecond
-	if r.Err() == nil && (int(q.Kind) >= len(requestLengths) || q.Kind == 0 || n != requestLengths[q.Kind]) {
+	if r.Err() == nil && (int(q.Kind) >= len(requestLengths) || requestLengths[q.Kind] == 0 || n != requestLengths[q.Kind]) {
 		r.Fail("request", wire.ErrInvalid)
 	}
 	switch q.Kind {
@@ -124,6 +130,8 @@ func DecodeRequest(body []byte, q *Request) error {
 		q.Consistency = Consistency(r.UintMax(uint64(Stale)))
 		q.Key, q.After = r.Bytes(), r.Bytes()
 		q.Limit = int(min(r.Uint(), MaxPageItems))
+	case KindAdmin:
+		q.Admin = readAdmin(&r)
 	case KindOpenSession:
 		q.Group = wire.GroupID(r.Uint())
 	case KindCloseSession:

@@ -22,6 +22,9 @@ type NodeStatus struct {
 	Address string      `json:"address"`
 	State   string      `json:"state"`
 	Version string      `json:"version"`
+	// Replicas is how many groups have a member on it, Leads how many it leads as far as the node that answered knows.
+	Replicas int `json:"replicas"`
+	Leads    int `json:"leads"`
 }
 
 // GroupStatus describes one group; Leader is 0 when none is known.
@@ -33,6 +36,14 @@ type GroupStatus struct {
 	Applied  wire.Index    `json:"applied"`
 	Voters   []wire.NodeID `json:"voters"`
 	Learners []wire.NodeID `json:"learners"`
+	// Kind names the state machine, "" for the default one.
+	Kind string `json:"kind"`
+	// WantedVoters and WantedLearners are where placement wants replicas, Preferred the voter that is to lead, 0 for any.
+	WantedVoters   []wire.NodeID `json:"wanted_voters"`
+	WantedLearners []wire.NodeID `json:"wanted_learners"`
+	Preferred      wire.NodeID   `json:"preferred"`
+	// Moving says that replicas are on their way to where they are wanted.
+	Moving bool `json:"moving"`
 }
 
 // Normalize makes nil slices empty ones, so that JSON has [] and never null.
@@ -44,11 +55,11 @@ func (s *Status) Normalize() {
 		s.Groups = []GroupStatus{}
 	}
 	for i := range s.Groups {
-		if s.Groups[i].Voters == nil {
-			s.Groups[i].Voters = []wire.NodeID{}
-		}
-		if s.Groups[i].Learners == nil {
-			s.Groups[i].Learners = []wire.NodeID{}
+		g := &s.Groups[i]
+		for _, list := range []*[]wire.NodeID{&g.Voters, &g.Learners, &g.WantedVoters, &g.WantedLearners} {
+			if *list == nil {
+				*list = []wire.NodeID{}
+			}
 		}
 	}
 }
@@ -60,18 +71,21 @@ func appendStatus(dst []byte, s *Status) []byte {
 	dst = wire.AppendUint(dst, uint64(s.Node))
 	dst = wire.AppendArray(dst, len(s.Nodes))
 	for _, n := range s.Nodes {
-		dst = wire.AppendUint(wire.AppendArray(dst, 4), uint64(n.ID))
+		dst = wire.AppendUint(wire.AppendArray(dst, 6), uint64(n.ID))
 		dst = wire.AppendString(dst, cut(n.Address))
 		dst = wire.AppendString(wire.AppendString(dst, cut(n.State)), cut(n.Version))
+		dst = wire.AppendUint(wire.AppendUint(dst, uint64(max(n.Replicas, 0))), uint64(max(n.Leads, 0)))
 	}
 	dst = wire.AppendArray(dst, len(s.Groups))
 	for i := range s.Groups {
 		g := &s.Groups[i]
-		dst = wire.AppendUint(wire.AppendArray(dst, 7), uint64(g.ID))
+		dst = wire.AppendUint(wire.AppendArray(dst, 12), uint64(g.ID))
 		dst = wire.AppendUint(dst, uint64(g.Leader))
 		dst = wire.AppendUint(dst, uint64(g.Term))
 		dst = wire.AppendUint(wire.AppendUint(dst, uint64(g.Commit)), uint64(g.Applied))
-		dst = appendNodes(appendNodes(dst, g.Voters), g.Learners)
+		dst = wire.AppendString(appendNodes(appendNodes(dst, g.Voters), g.Learners), cut(g.Kind))
+		dst = wire.AppendUint(appendNodes(appendNodes(dst, g.WantedVoters), g.WantedLearners), uint64(g.Preferred))
+		dst = wire.AppendBool(dst, g.Moving)
 	}
 	return dst
 }
@@ -80,19 +94,21 @@ func readStatus(r *wire.Reader) *Status {
 	r.Array(6)
 	s := &Status{Cluster: r.String(MaxTextBytes), ClusterID: r.String(MaxTextBytes), Epoch: r.Uint(), Node: wire.NodeID(r.Uint())}
 	for range r.ArrayLen(MaxNodes) {
-		r.Array(4)
+		r.Array(6)
 		n := NodeStatus{ID: wire.NodeID(r.Uint()), Address: r.String(MaxTextBytes)}
 		n.State, n.Version = r.String(MaxTextBytes), r.String(MaxTextBytes)
+		n.Replicas, n.Leads = int(r.UintMax(2*MaxGroups)), int(r.UintMax(2*MaxGroups))
 		s.Nodes = append(s.Nodes, n)
 	}
 	for range r.ArrayLen(MaxGroups) {
 		if r.Err() != nil {
 			break
 		}
-		r.Array(7)
+		r.Array(12)
 		g := GroupStatus{ID: wire.GroupID(r.Uint()), Leader: wire.NodeID(r.Uint()), Term: wire.Term(r.Uint())}
 		g.Commit, g.Applied = wire.Index(r.Uint()), wire.Index(r.Uint())
-		g.Voters, g.Learners = readNodes(r), readNodes(r)
+		g.Voters, g.Learners, g.Kind = readNodes(r), readNodes(r), r.String(MaxTextBytes)
+		g.WantedVoters, g.WantedLearners, g.Preferred, g.Moving = readNodes(r), readNodes(r), wire.NodeID(r.Uint()), r.Bool()
 		s.Groups = append(s.Groups, g)
 	}
 	s.Normalize()

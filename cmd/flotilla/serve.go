@@ -10,6 +10,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"flotilla"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -36,7 +38,7 @@ func serve(ctx context.Context, sh *shell, s *settings, o serveOptions) error {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
-	n, err := startNode(ctx, o, log)
+	n, err := startUnlessStopped(ctx, o, log)
 	if err != nil {
 		return err
 	}
@@ -49,6 +51,17 @@ func serve(ctx context.Context, sh *shell, s *settings, o serveOptions) error {
 			notify(log, "READY=1\nSTATUS="+n.readyLine())
 		case <-n.host.Failed():
 			err := n.host.Err()
+			if errors.Is(err, flotilla.ErrSuperseded) { // its disk was lost: it joins with a new one
+				log.Warn("the disk is new and the cluster knows another one: joining anew", "reason", err)
+				if err := n.stop(o.drain, signals, log); err != nil {
+					return err
+				}
+				if n, err = startUnlessStopped(ctx, o, log); err != nil {
+					return err
+				}
+				ready = n.host.Ready()
+				continue
+			}
 			log.Error("node failed", "error", err)
 			return errors.Join(err, n.stop(o.drain, signals, log))
 		case sig := <-signals:
@@ -61,6 +74,17 @@ func serve(ctx context.Context, sh *shell, s *settings, o serveOptions) error {
 			return n.stop(o.drain, signals, log)
 		}
 	}
+}
+
+// startUnlessStopped is startNode, cut short by a signal: a node that joins waits for its cluster.
+func startUnlessStopped(ctx context.Context, o serveOptions, log *slog.Logger) (*node, error) {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	n, err := startNode(ctx, o, log)
+	if err != nil && ctx.Err() != nil {
+		return nil, fail(exitInterrupted, fmt.Errorf("stopped while starting: %w", err), "")
+	}
+	return n, err
 }
 
 // reload is what SIGHUP does: certificates are read anew, and the log level from environment and file.

@@ -30,6 +30,7 @@ func serveFlags() []cli.Flag {
 		text("initial-cluster", "", "first start of a fixed set: `1=h:p,2=h:p,3=h:p`, the same at every node"),
 		toggle("bootstrap", "first start of a one-node cluster"),
 		text("join", "", "first start into an existing cluster: `h:p[,h:p]` of members"),
+		text("join-token-file", "", "`FILE` with a token of 'flotilla member token', mode 0600: gets the node its certificate when it joins"),
 		text("groups", "4", "`N` data groups, when the cluster is born"),
 		text("replication", "3", "`N` voters per group, when the cluster is born"),
 		text("tls-dir", "", "`DIR` with ca.crt, node.crt, node.key (default: DATA/tls)"),
@@ -104,11 +105,19 @@ func (s *settings) birthOnly(c *flotilla.Config) {
 	if n := s.number("replication", 1, 9); s.given("replication") {
 		c.Replication = int(n)
 	}
-	if x := s.find("join"); x.value != "" {
-		s.fault(x, "joining a running cluster is not built yet: start a fixed set with --initial-cluster")
-	}
+	c.Join = s.addresses("join")
 	if x := s.find("bootstrap"); c.Bootstrap && len(c.InitialCluster) > 0 {
 		s.fault(x, "give --initial-cluster or --bootstrap, not both")
+	}
+	if x := s.find("join"); len(c.Join) > 0 && (c.Bootstrap || len(c.InitialCluster) > 0) {
+		s.fault(x, "a node joins a cluster, or is born with one by --initial-cluster or --bootstrap: give one of them")
+	}
+	if x := s.find("join-token-file"); x.value != "" {
+		token, err := readToken(x.value)
+		if err != nil {
+			s.fault(x, "%v", err)
+		}
+		c.JoinToken = string(token)
 	}
 }
 

@@ -230,3 +230,12 @@ func (s *settings) err() error {
 	}
 	return fail(exitUsage, errors.Join(s.faults...), "see: flotilla "+s.command+" --help")
 }
+
+// argument reads an argument as a number from lo to hi.
+func (s *settings) argument(at int, what string, lo, hi uint64) uint64 {
+	n, err := strconv.ParseUint(s.args[at], 10, 64)
+	if err != nil || n < lo || n > hi {
+		s.faults = append(s.faults, fmt.Errorf("%q is no %s: want a number from %d", s.args[at], what, lo))
+	}
+	return n
+}

@@ -26,40 +26,6 @@ func statusCommand(sh *shell) *cli.Command {
 	}
 }
 
-func memberCommand(sh *shell) *cli.Command {
-	hint := "the set of nodes is fixed for now: it is what --initial-cluster said when the cluster was born"
-	return &cli.Command{
-		Name: "member", Usage: "show the nodes of the cluster",
-		Subcommands: []*cli.Command{
-			{
-				Name: "list", Usage: "list the nodes", Flags: clientFlags(),
-				Action: action(statusAction(sh, func(c connection, st client.Status) error {
-					return eachOr(sh, c, st.Nodes, func() error { return printNodes(sh, st.Nodes) })
-				})),
-			},
-			notBuilt("add", "ID HOST:PORT", "add a node", hint, clientFlags()...),
-			notBuilt("remove", "ID", "remove a node", hint, clientFlags()...),
-			notBuilt("drain", "ID", "take leaderships and replicas from a node", hint, clientFlags()...),
-		},
-	}
-}
-
-func groupCommand(sh *shell) *cli.Command {
-	return &cli.Command{
-		Name: "group", Usage: "show the groups of the cluster",
-		Subcommands: []*cli.Command{
-			{
-				Name: "list", Usage: "list the groups", Flags: clientFlags(),
-				Action: action(statusAction(sh, func(c connection, st client.Status) error {
-					return eachOr(sh, c, st.Groups, func() error { return printGroups(sh, st.Groups) })
-				})),
-			},
-			notBuilt("transfer", "GROUP NODE", "hand the leadership of a group to another voter",
-				"leaderships move by themselves when a node stops: send it SIGTERM", clientFlags()...),
-		},
-	}
-}
-
 // statusAction asks a node and hands the answer on.
 func statusAction(sh *shell, show func(connection, client.Status) error) func(context.Context, *settings) error {
 	return func(ctx context.Context, s *settings) error {
@@ -88,21 +54,32 @@ func eachOr[T any](sh *shell, c connection, rows []T, table func() error) error 
 }
 
 func printNodes(sh *shell, nodes []client.NodeStatus) error {
-	t := newTable(sh.out, "node", "address", "state", "version")
+	t := newTable(sh.out, "node", "address", "state", "replicas", "leads", "version")
 	for _, n := range nodes {
-		t.row(n.ID, n.Address, n.State, orDash(n.Version))
+		t.row(n.ID, n.Address, n.State, n.Replicas, n.Leads, orDash(n.Version))
 	}
 	return t.flush()
 }
 
 func printGroups(sh *shell, groups []client.GroupStatus) error {
-	t := newTable(sh.out, "group", "leader", "term", "commit", "applied", "voters", "learners")
+	t := newTable(sh.out, "group", "leader", "term", "commit", "applied", "voters", "learners", "moving to")
 	for _, g := range groups {
 		leader := "none"
 		if g.Leader != 0 {
 			leader = g.Leader.String()
 		}
-		t.row(g.ID, leader, g.Term, g.Commit, g.Applied, list(g.Voters), list(g.Learners))
+		t.row(g.ID, leader, g.Term, g.Commit, g.Applied, list(g.Voters), list(g.Learners), movingTo(g))
 	}
 	return t.flush()
+}
+
+// movingTo says where a group's replicas are on their way to, "-" when they are there.
+func movingTo(g client.GroupStatus) string {
+	if !g.Moving {
+		return "-"
+	}
+	if len(g.WantedLearners) > 0 {
+		return list(g.WantedVoters) + " and learners " + list(g.WantedLearners)
+	}
+	return list(g.WantedVoters)
 }

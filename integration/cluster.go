@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,6 +25,10 @@ type Cluster struct {
 	bin   string
 	nodes []*node // node id i stands at i-1
 	extra []string
+	// grows says that node 1 was bootstrapped and the others join; else all are of one initial cluster.
+	grows bool
+	// joins are the nodes that join a cluster which was born by a list.
+	joins []int
 }
 
 type node struct {
@@ -34,13 +39,21 @@ type node struct {
 
 // Status is the part of /v1/status that tests look at.
 type Status struct {
-	Epoch  uint64 `json:"epoch"`
+	Epoch uint64 `json:"epoch"`
+	Nodes []struct {
+		ID       int    `json:"id"`
+		State    string `json:"state"`
+		Replicas int    `json:"replicas"`
+	} `json:"nodes"`
 	Groups []struct {
-		ID      uint64 `json:"id"`
-		Leader  uint64 `json:"leader"`
-		Term    uint64 `json:"term"`
-		Commit  uint64 `json:"commit"`
-		Applied uint64 `json:"applied"`
+		ID       uint64 `json:"id"`
+		Leader   uint64 `json:"leader"`
+		Term     uint64 `json:"term"`
+		Commit   uint64 `json:"commit"`
+		Applied  uint64 `json:"applied"`
+		Voters   []int  `json:"voters"`
+		Learners []int  `json:"learners"`
+		Moving   bool   `json:"moving"`
 	} `json:"groups"`
 }
 
@@ -57,22 +70,52 @@ func NewCluster(dir string, n int, serveFlags ...string) (*Cluster, error) {
 	if _, err := run(bin, "cert", "client", "--ca", c.path("ca"), "--out", c.ClientTLSDir()); err != nil {
 		return nil, err
 	}
-	for id := 1; id <= n; id++ {
-		if _, err := run(bin, "cert", "node", "--ca", c.path("ca"), "--node-id", strconv.Itoa(id), "--host", "127.0.0.1", "--out", c.tlsDir(id)); err != nil {
+	for range n {
+		if err := c.Prepare(); err != nil {
 			return nil, err
 		}
-		peer, err := freePort()
-		if err != nil {
-			return nil, err
-		}
-		web, err := freePort()
-		if err != nil {
-			return nil, err
-		}
-		c.nodes = append(c.nodes, &node{id: id, peer: peer, http: web})
 	}
 	return c, nil
 }
+
+// Prepare makes ports and a certificate for one more node, of the next id.
+func (c *Cluster) Prepare() error {
+	id := len(c.nodes) + 1
+	if _, err := run(c.bin, "cert", "node", "--ca", c.path("ca"), "--node-id", strconv.Itoa(id), "--host", "127.0.0.1", "--out", c.tlsDir(id)); err != nil {
+		return err
+	}
+	peer, err := freePort()
+	if err != nil {
+		return err
+	}
+	web, err := freePort()
+	if err != nil {
+		return err
+	}
+	c.nodes = append(c.nodes, &node{id: id, peer: peer, http: web})
+	return nil
+}
+
+// Command runs a client command against the running nodes and returns what it printed.
+func (c *Cluster) Command(args ...string) (string, error) {
+	var endpoints []string
+	for _, n := range c.pick(nil) {
+		endpoints = append(endpoints, n.peer)
+	}
+	out, err := run(c.bin, append(args, "--endpoints", strings.Join(endpoints, ","), "--tls-dir", c.ClientTLSDir(), "--timeout", "25s")...)
+	return string(out), err
+}
+
+// Running lists the ids of the nodes that run.
+func (c *Cluster) Running() (ids []int) {
+	for _, n := range c.pick(nil) {
+		ids = append(ids, n.id)
+	}
+	return ids
+}
+
+// DataDir is where node id keeps its data.
+func (c *Cluster) DataDir(id int) string { return c.path("node-" + strconv.Itoa(id)) }
 
 func (c *Cluster) path(name string) string { return filepath.Join(c.Dir, name) }
 func (c *Cluster) tlsDir(id int) string    { return c.path("tls-" + strconv.Itoa(id)) }
@@ -100,11 +143,22 @@ func (c *Cluster) Start(id int) error {
 	}
 	var initial []string
 	for _, m := range c.nodes {
+		if slices.Contains(c.joins, m.id) {
+			continue
+		}
 		initial = append(initial, fmt.Sprintf("%d=%s", m.id, m.peer))
 	}
 	args := []string{
-		"serve", "--node-id", strconv.Itoa(id), "--data", c.path("node-" + strconv.Itoa(id)), "--tls-dir", c.tlsDir(id),
-		"--listen", n.peer, "--http", n.http, "--initial-cluster", strings.Join(initial, ","),
+		"serve", "--node-id", strconv.Itoa(id), "--data", c.DataDir(id), "--tls-dir", c.tlsDir(id),
+		"--listen", n.peer, "--http", n.http,
+	}
+	switch {
+	case !c.grows && !slices.Contains(c.joins, id):
+		args = append(args, "--initial-cluster", strings.Join(initial, ","))
+	case c.grows && id == 1:
+		args = append(args, "--bootstrap")
+	default:
+		args = append(args, "--join", strings.Join(c.Endpoints(), ","))
 	}
 	proc, err := startProcess(c.bin, c.path(fmt.Sprintf("node-%d.log", id)), append(args, c.extra...)...)
 	n.proc = proc

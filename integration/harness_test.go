@@ -35,6 +35,46 @@ func startCluster(t *testing.T, serveFlags ...string) *testCluster {
 	if err != nil {
 		t.Fatalf("prepare three nodes: %v", err)
 	}
+	c := attend(t, dir, cluster)
+	c.startAll(t)
+	return c
+}
+
+// startOne bootstraps a cluster of one node, which others join; n are prepared.
+func startOne(t *testing.T, n int) *testCluster {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("real processes: left out of -short, which the race pass uses") // go test ./... runs it
+	}
+	dir, err := os.MkdirTemp("", "flotilla-integration-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cluster, err := NewCluster(dir, n)
+	if err != nil {
+		t.Fatalf("prepare %d nodes: %v", n, err)
+	}
+	cluster.grows = true
+	c := attend(t, dir, cluster)
+	c.startNode(t, 1)
+	return c
+}
+
+// startNode starts one node and waits until it serves.
+func (c *testCluster) startNode(t *testing.T, id int) {
+	t.Helper()
+	if err := c.Start(id); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), recovery)
+	defer cancel()
+	if err := c.WaitReady(ctx, id); err != nil {
+		t.Fatalf("node %d: %v", id, err)
+	}
+}
+
+// attend ends the cluster with its test.
+func attend(t *testing.T, dir string, cluster *Cluster) *testCluster {
 	c := &testCluster{cluster}
 	t.Cleanup(func() {
 		if err := c.Kill(); err != nil {
@@ -46,7 +86,6 @@ func startCluster(t *testing.T, serveFlags ...string) *testCluster {
 		}
 		_ = os.RemoveAll(dir)
 	})
-	c.startAll(t)
 	return c
 }
 
@@ -112,7 +151,10 @@ func (c *testCluster) storesWithout(t *testing.T, except int) []Store {
 	return list
 }
 
-func (c *testCluster) dial(t *testing.T, endpoint string) Store {
+// dialAll returns a client that knows every address, of running nodes or not.
+func (c *testCluster) dialAll(t *testing.T) Store { return c.dial(t, c.Endpoints()...) }
+
+func (c *testCluster) dial(t *testing.T, endpoints ...string) Store {
 	t.Helper()
 	source, err := pki.OpenClient(c.ClientTLSDir(), "flotilla")
 	if err != nil {
@@ -121,13 +163,13 @@ func (c *testCluster) dial(t *testing.T, endpoint string) Store {
 	conf := source.DialNode(pki.ClientProtocol, wire.NoNode)
 	ctx, cancel := context.WithTimeout(t.Context(), recovery)
 	defer cancel()
-	cl, err := client.Dial(ctx, client.Config{Endpoints: []string{endpoint}, TLS: conf})
+	cl, err := client.Dial(ctx, client.Config{Endpoints: endpoints, TLS: conf})
 	if err != nil {
-		t.Fatalf("dial %s: %v", endpoint, err)
+		t.Fatalf("dial %v: %v", endpoints, err)
 	}
 	t.Cleanup(func() {
 		if err := cl.Close(); err != nil {
-			t.Errorf("close the client of %s: %v", endpoint, err)
+			t.Errorf("close the client of %v: %v", endpoints, err)
 		}
 	})
 	return kvStore{cl}

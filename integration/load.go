@@ -48,6 +48,8 @@ type Ledger struct {
 	}
 	// last is when the latest acknowledgement came, as UnixNano.
 	last atomic.Int64
+	// gap is the longest time between two acknowledgements since the last TakeGap, guarded by mu.
+	gap time.Duration
 }
 
 // NewLedger returns an empty ledger.
@@ -64,6 +66,15 @@ func (l *Ledger) Counts() (acked, unknown, refused int) {
 	return len(l.mu.acked), l.mu.unknown, l.mu.refused
 }
 
+// TakeGap returns the longest time between two acknowledgements since the last call.
+func (l *Ledger) TakeGap() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	gap := l.gap
+	l.gap = 0
+	return gap
+}
+
 // LastAck is when the latest acknowledgement came.
 func (l *Ledger) LastAck() time.Time { return time.Unix(0, l.last.Load()) }
 
@@ -73,7 +84,10 @@ func (l *Ledger) note(key string, revision uint64, o outcome) {
 	switch o {
 	case applied:
 		l.mu.acked[key] = revision
-		l.last.Store(time.Now().UnixNano())
+		now := time.Now()
+		if last := l.last.Swap(now.UnixNano()); last != 0 {
+			l.gap = max(l.gap, now.Sub(time.Unix(0, last)))
+		}
 	case unknown:
 		l.mu.unknown++
 	case notApplied:

@@ -102,6 +102,16 @@ func (p *Process) Stop(ctx context.Context) (exitCode int, err error) {
 	}
 }
 
+// Exit waits until the process has ended by itself, and returns its exit code.
+func (p *Process) Exit(ctx context.Context) (exitCode int, err error) {
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode(), nil
+	case <-ctx.Done():
+		return -1, fmt.Errorf("still running: %w; last words: %s", ctx.Err(), p.lastWords())
+	}
+}
+
 // lastWords returns the end of the process's log.
 func (p *Process) lastWords() string {
 	raw, err := os.ReadFile(p.logPath)

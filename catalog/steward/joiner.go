@@ -41,6 +41,9 @@ func (j *Joiner) join(ctx context.Context) (catalog.Identity, *catalog.Snapshot,
 		if err == nil {
 			a, err = readAdmitted(reply)
 		}
+		if err == nil && !a.sound(j.Node) {
+			err = errors.New("the member's answer makes no sense")
+		}
 		return err
 	})
 	if err != nil {
@@ -51,6 +54,12 @@ func (j *Joiner) join(ctx context.Context) (catalog.Identity, *catalog.Snapshot,
 	}
 	id := catalog.Identity{ClusterID: a.ClusterID, ClusterName: a.Cluster, NodeID: j.Node, Generation: j.Generation}
 	return id, &a.View, a.Base, nil
+}
+
+// sound reports whether node can begin with a.
+func (a *admitted) sound(node wire.NodeID) bool {
+	b := &a.Base
+	return b.Index == a.View.Applied && b.Index > 0 && b.Term > 0 && b.Members.Index <= b.Index && b.Members.Contains(node) && !b.Members.Joint()
 }
 
 // certify asks for a certificate for a key that only this node has.

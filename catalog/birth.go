@@ -22,9 +22,15 @@ type Birth struct {
 
 // Validate reports every fault, joined.
 func (b *Birth) Validate() error {
+	s := b.snapshot()
+	return s.validate()
+}
+
+// validate reports every fault of a state as it stands, joined: whatever is written, read or taken from a peer.
+func (s *Snapshot) validate() error {
 	var errs []error
 	fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	id := b.Identity
+	id := s.Identity
 	if id.ClusterID == (wire.ClusterID{}) || id.Generation == 0 {
 		fault("cluster id and generation must not be zero")
 	}
@@ -34,19 +40,15 @@ func (b *Birth) Validate() error {
 	if id.NodeID == wire.NoNode || id.NodeID > wire.MaxNodeID {
 		fault("node id must be 1 to %d", wire.MaxNodeID)
 	}
-	if err := validSettings(b.Settings); err != nil {
-		errs = append(errs, err)
-	}
-	s := b.snapshot()
-	for _, err := range []error{validTopology(&s.Topology), validGroups(s.Groups), validRouting(&s)} {
-		if err != nil {
-			errs = append(errs, err)
-		}
-	}
-	if _, found := b.Topology.Find(id.NodeID); !found {
+	if _, found := s.Topology.Find(id.NodeID); !found {
 		fault("node %d is not in the topology it is born with", id.NodeID)
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.validateShared())...)
+}
+
+// validateShared is validate for what all nodes share.
+func (s *Snapshot) validateShared() error {
+	return errors.Join(validSettings(s.Settings), validTopology(&s.Topology), validGroups(s.Groups), validRouting(s), validTokens(s.Tokens))
 }
 
 // snapshot is the state right after birth. It shares nothing with b.
@@ -107,6 +109,9 @@ func validGroups(groups []Group) error {
 	if len(groups) > maxGroups {
 		return fmt.Errorf("%d groups, %d at most", len(groups), maxGroups)
 	}
+	if len(groups) == 0 || groups[0].ID != wire.MetadataGroup {
+		return errors.New("group 0 is missing")
+	}
 	for i := range groups {
 		if i > 0 && groups[i].ID <= groups[i-1].ID {
 			return fmt.Errorf("group %d after group %d", groups[i].ID, groups[i-1].ID)
@@ -120,15 +125,15 @@ func validGroups(groups []Group) error {
 
 func validGroup(g *Group) error {
 	if g.Deleted {
-		if g.ID == wire.MetadataGroup || len(g.Voters)+len(g.Members.Voters)+len(g.Lost) > 0 {
-			return fmt.Errorf("group %d is deleted and has members", g.ID)
+		if g.ID == wire.MetadataGroup || g.ID > wire.MaxNumber || !g.bare() {
+			return fmt.Errorf("group %d is deleted and more than a tombstone", g.ID)
 		}
 		return nil
 	}
 	if err := validWanted(g); err != nil {
 		return err
 	}
-	if !g.Origin.WellFormed() || g.Origin.Index != 0 || len(g.Origin.Voters) == 0 || !g.Members.WellFormed() || g.Members.Joint() || len(g.Members.Voters) == 0 {
+	if !settled(&g.Origin) || g.Origin.Index != 0 || !settled(&g.Members) {
 		return fmt.Errorf("group %d: origin or members make no sense", g.ID)
 	}
 	last := wire.NoNode
@@ -138,6 +143,11 @@ func validGroup(g *Group) error {
 		}
 		last = s.Node
 	}
+	for _, n := range g.Members.Members() {
+		if g.SinceOf(n) == 0 && !g.Origin.Contains(n) {
+			return fmt.Errorf("group %d: nobody knows since when node %d is a member", g.ID, n)
+		}
+	}
 	for i, n := range g.Lost {
 		if i > 0 && n <= g.Lost[i-1] || !g.Members.Contains(n) {
 			return fmt.Errorf("group %d: node %d is lost and no member", g.ID, n)
@@ -145,6 +155,16 @@ func validGroup(g *Group) error {
 	}
 	return nil
 }
+
+// bare reports whether g is an id and nothing else but perhaps a tombstone.
+func (g *Group) bare() bool {
+	nobody := func(m *wire.Membership) bool { return m.Index == 0 && len(m.Members())+len(m.Demoted) == 0 }
+	return g.Kind == "" && g.Leader == wire.NoNode && len(g.Voters)+len(g.Learners)+len(g.Since)+len(g.Lost) == 0 &&
+		nobody(&g.Origin) && nobody(&g.Members)
+}
+
+// settled reports whether m can decide, and is no joint configuration: groups begin with such, and report no other.
+func settled(m *wire.Membership) bool { return m.WellFormed() && !m.Joint() && len(m.Voters) > 0 }
 
 // validWanted checks what placement says of a group.
 func validWanted(g *Group) error {

@@ -2,8 +2,11 @@ package catalog
 
 import (
 	"bytes"
+	"compress/gzip"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -336,6 +339,49 @@ func TestInspect(t *testing.T) {
 	if _, err := os.Stat(missing); err == nil {
 		t.Error("inspecting made a file")
 	}
+}
+
+// P30, D81: a file that a version of format 1 wrote (commit 4f83b01: a birth, a start, and one of each kind of command).
+func TestFormat1File(t *testing.T) {
+	text, err := os.Open("testdata/format1.db.gz.base64")
+	must(t, err)
+	defer text.Close()
+	unpacked, err := gzip.NewReader(base64.NewDecoder(base64.StdEncoding, text))
+	must(t, err)
+	file, err := io.ReadAll(unpacked)
+	must(t, err)
+	path := filepath.Join(t.TempDir(), "catalog.db")
+	must(t, os.WriteFile(path, file, 0o600))
+
+	b := someBirth()
+	want := b.snapshot()
+	want.Format, want.Incarnation, want.Epoch, want.EpochTerm, want.Applied = 2, 1, 1, 7, 9
+	want.Topology = Topology{Version: 8, Nodes: []Node{
+		{ID: 1, Addr: "a:1", HTTP: "a:2", Generation: 0xfeed, State: NodeActive, Version: "v1.2.3"},
+		{ID: 2, Addr: "127.0.0.1:7402", State: NodeRemoved}, // D47: the tombstone is one after the migration, too
+		{ID: 3, Addr: "c:1", Generation: 0xbeef, State: NodeDraining},
+		{ID: 4, Addr: "n:4", State: NodeListed},
+	}}
+	want.Groups[2] = Group{ID: 2, Voters: nodes(1, 3)}.Founded()
+	want.Groups = append(want.Groups, Group{ID: 5, Voters: nodes(1, 3), Learners: nodes(4)}.Founded())
+	want.Routing.Version = 2
+	for shard := range 9 {
+		want.Routing.Shards[shard] = 5
+	}
+	for _, look := range []func() (*Snapshot, error){
+		func() (*Snapshot, error) { return Inspect(path, time.Second) },
+		func() (*Snapshot, error) { return openedAt(t, path) }, // migrates
+		func() (*Snapshot, error) { return openedAt(t, path) },
+	} {
+		got, err := look()
+		must(t, err)
+		if diff := cmp.Diff(&want, got); diff != "" {
+			t.Error(diff)
+		}
+	}
+	c := open(t, path, Options{})
+	wantResults(t, apply(t, c, 8, RegisterNode{ID: 2, Generation: 9, Addr: "b:1"}, PutGroup{Group: Group{ID: 6, Voters: nodes(1)}}, DeleteGroup{ID: 6}),
+		Result{RefusedRemoved, 2}, Result{Done, 9}, Result{Done, 10})
 }
 
 // P30, D81: records with the bytes of format 1 become what they meant.

@@ -139,6 +139,51 @@ func TestBirthRepeatedAfterKill(t *testing.T) {
 	must(t, c.Bootstrap(someBirth()))
 }
 
+// P30, P31, F47: killed at any write of a join, the catalog is unborn or has all of it; an unborn one joins again, with
+// what the cluster's state is by then, and ends where it would have without the kill.
+func TestJoinKilledAtEveryWrite(t *testing.T) {
+	c, _ := born(t)
+	apply(t, c, 3, EpochBump{3}, AdmitNode{ID: 9, Generation: 5, Addr: "n:9"}, PutToken{[32]byte{1}, 100, 10})
+	shared, err := ReadShared(c.View().AppendShared(nil))
+	must(t, err)
+	apply(t, c, 3, ReportMembers{ID: 0, Members: wire.Membership{Index: 4, Voters: nodes(1, 2, 3), Learners: nodes(9)}})
+	later, err := ReadShared(c.View().AppendShared(nil))
+	must(t, err)
+
+	joiner, path := unborn(t)
+	before, err := os.ReadFile(path)
+	must(t, err)
+	id := Identity{ClusterID: wire.ClusterID{1, 2, 3}, ClusterName: "flotilla", NodeID: 9, Generation: 5}
+	must(t, joiner.Join(id, &shared))
+	after, err := os.ReadFile(path)
+	must(t, err)
+	old, new := images(before, after)
+	if len(old) < 4 || len(new) != 8 {
+		t.Fatalf("%d and %d images: the commit is not what this test thinks", len(old), len(new))
+	}
+	for i, image := range append(old, new...) {
+		path := filepath.Join(t.TempDir(), "catalog.db")
+		must(t, os.WriteFile(path, image, 0o600))
+		c := open(t, path, Options{})
+		if i >= len(old) {
+			if diff := cmp.Diff(joiner.View(), c.View()); diff != "" {
+				t.Errorf("killed at write %d: %s", i, diff)
+			}
+			if err := c.Join(id, &later); !errors.Is(err, ErrBorn) {
+				t.Errorf("killed at write %d and joined twice: %v", i, err)
+			}
+			continue
+		}
+		if s := c.View(); s.Born || len(s.Groups) > 0 || s.Applied > 0 {
+			t.Errorf("killed at write %d: half a join: %+v", i, s)
+		}
+		must(t, c.Join(id, &later))
+		if got := c.View(); got.Digest() != later.Digest() || got.Applied != later.Applied || got.Identity != id {
+			t.Errorf("killed at write %d and joined again: %+v", i, got)
+		}
+	}
+}
+
 // F10, reliability "EIO": after a commit that failed nothing more is taken, memory shows what was known to be on
 // disk, and a restart goes on from there.
 func TestFencedAfterFailedCommit(t *testing.T) {

@@ -16,6 +16,8 @@ var (
 	ErrBorn = errors.New("data directory already belongs to a cluster: restart without the flags of a first start")
 	// ErrUnborn says that the catalog has no identity yet.
 	ErrUnborn = errors.New("data directory belongs to no cluster yet: bootstrap or join first")
+	// ErrNotAdmitted says that a joiner was told a state that does not know it by this data directory. It asks again.
+	ErrNotAdmitted = errors.New("the cluster's state does not know this data directory: join again")
 	// ErrFenced says that an earlier commit failed with unknown outcome. Restart the node to find out.
 	ErrFenced = errors.New("catalog fenced after a failed commit: check the disk, then restart the node")
 	// ErrClosed says that Close was called.

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"slices"
 
+	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
 )
 
@@ -67,7 +68,7 @@ func (g Group) report(members wire.Membership) Group {
 	var since []Since
 	for _, n := range members.Members() {
 		switch at := g.SinceOf(n); {
-		case !g.Members.Contains(n):
+		case !g.Members.Contains(n) && !mutant.Is(mutant.ForgetSince):
 			since = append(since, Since{n, members.Index})
 		case at != 0:
 			since = append(since, Since{n, at})
@@ -76,7 +77,7 @@ func (g Group) report(members wire.Membership) Group {
 	slices.SortFunc(since, func(a, b Since) int { return cmp.Compare(a.Node, b.Node) })
 	var lost []wire.NodeID
 	for _, n := range g.Lost {
-		if members.Contains(n) {
+		if members.Contains(n) && !mutant.Is(mutant.ForgetLost) {
 			lost = append(lost, n)
 		}
 	}

@@ -3,6 +3,7 @@ package catalog
 import (
 	"slices"
 
+	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
 )
 
@@ -16,7 +17,7 @@ type AdmitNode struct {
 	Version         string
 }
 
-// CreateGroup makes a group with the members that are wanted. ID 0 stands for the lowest id that was never used. Result.Value
+// CreateGroup makes a group with the members that are wanted. ID 0 stands for the lowest id that never was a group's. Result.Value
 // is the group's id; an id that is or was taken by another group is refused.
 type CreateGroup struct {
 	ID               wire.GroupID
@@ -132,7 +133,7 @@ func (c AdmitNode) apply(s *Snapshot, _ wire.Term) Result {
 	s.Topology.put(n)
 	s.Groups = slices.Clone(s.Groups)
 	for i, g := range s.Groups {
-		if g.Members.Contains(c.ID) {
+		if g.Members.Contains(c.ID) && !mutant.Is(mutant.AdmitWithReplicas) {
 			s.Groups[i] = g.lose(c.ID)
 		}
 	}
@@ -142,17 +143,20 @@ func (c AdmitNode) apply(s *Snapshot, _ wire.Term) Result {
 func (c CreateGroup) apply(s *Snapshot, _ wire.Term) Result {
 	id := c.ID
 	if id == wire.MetadataGroup {
-		id = s.Groups[len(s.Groups)-1].ID + 1
+		id = s.freeGroup()
 	}
 	g := Group{ID: id, Kind: c.Kind, Voters: c.Voters, Learners: c.Learners, Leader: c.Leader}.Founded()
 	if r, fine := s.placeable(&g); !fine {
 		return r
 	}
 	if i, found := s.searchGroup(id); found {
-		if old := &s.Groups[i]; !old.Deleted && old.Kind == g.Kind && old.Origin.Equal(&g.Origin) {
+		old := &s.Groups[i]
+		if !old.Deleted && old.Kind == g.Kind && old.Origin.Equal(&g.Origin) {
 			return Result{Unchanged, uint64(id)}
 		}
-		return Result{RefusedInvalid, uint64(id)}
+		if !old.Deleted || !mutant.Is(mutant.ReviveGroup) {
+			return Result{RefusedInvalid, uint64(id)}
+		}
 	}
 	if len(s.Groups) >= maxGroups {
 		return Result{RefusedInvalid, maxGroups}
@@ -201,11 +205,11 @@ func (c ReportMembers) apply(s *Snapshot, _ wire.Term) Result {
 	switch {
 	case !found:
 		return Result{RefusedUnknown, uint64(c.ID)}
-	case !c.Members.WellFormed() || c.Members.Joint() || len(c.Members.Voters) == 0:
+	case !settled(&c.Members):
 		return Result{RefusedInvalid, uint64(c.Members.Index)}
 	}
 	g := s.Groups[i]
-	if g.Deleted || c.Members.Index <= g.Members.Index {
+	if g.Deleted || c.Members.Index <= g.Members.Index && !mutant.Is(mutant.ReportBackwards) {
 		return Result{Unchanged, uint64(g.Members.Index)}
 	}
 	s.putGroup(g.report(c.Members))
@@ -240,6 +244,18 @@ func (s *Snapshot) placeable(g *Group) (Result, bool) {
 		}
 	}
 	return Result{}, true
+}
+
+// freeGroup returns the lowest id that is not in the table, which keeps those that were deleted.
+func (s *Snapshot) freeGroup() wire.GroupID {
+	id := wire.MetadataGroup
+	for i := range s.Groups {
+		if s.Groups[i].ID != id {
+			break
+		}
+		id++
+	}
+	return id
 }
 
 // putGroup adds g or replaces it, in a new slice, and raises the topology's version.

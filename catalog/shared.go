@@ -3,11 +3,9 @@ package catalog
 import (
 	"fmt"
 
+	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
 )
-
-// maxShared bounds group 0's part of a snapshot: the largest legal one is below.
-const maxShared = 8 << 20
 
 // AppendShared appends group 0's part of s, which is the same on all nodes at the same Applied: everything but the file's format,
 // the identity and the incarnation.
@@ -37,27 +35,30 @@ func ReadShared(b []byte) (Snapshot, error) {
 	if err := r.Done(); err != nil {
 		return s, fmt.Errorf("shared state of a catalog: %w", err)
 	}
-	for _, err := range []error{validSettings(s.Settings), validTopology(&s.Topology), validGroups(s.Groups), validRouting(&s)} {
-		if err != nil {
-			return s, fmt.Errorf("shared state of a catalog: %w", err)
-		}
+	if err := s.validateShared(); err != nil {
+		return s, fmt.Errorf("shared state of a catalog: %w", err)
 	}
 	return s, nil
 }
 
 // Join settles identity and group 0's state as of shared, in one transaction (P30, P31, F47). It refuses with ErrBorn if there is
-// an identity (F46).
+// an identity (F46), and a shared state in which the node is not admitted by id's very generation: it is another directory's,
+// or older than the admission, and nothing would be known of the replicas that this one lacks (N8).
 func (c *Catalog) Join(id Identity, shared *Snapshot) error {
-	b := Birth{Identity: id, Settings: shared.Settings, Topology: shared.Topology, Groups: shared.Groups, Routing: shared.Routing}
-	if err := b.Validate(); err != nil {
+	s := *shared
+	s.Born, s.Identity, s.Incarnation = true, id, 0
+	if err := s.validate(); err != nil {
 		return fmt.Errorf("join catalog: %w", err)
+	}
+	self, _ := s.Topology.Find(id.NodeID)
+	if (self.Generation != id.Generation || self.State == NodeRemoved) && !mutant.Is(mutant.JoinUnadmitted) {
+		return fmt.Errorf("join catalog: %w", ErrNotAdmitted)
 	}
 	return c.change("join catalog", func(was Snapshot) (Snapshot, error) {
 		if was.Born {
 			return was, ErrBorn
 		}
-		s := *shared
-		s.Format, s.Born, s.Identity, s.Incarnation = was.Format, true, id, 0
+		s.Format = was.Format
 		return s, nil
 	})
 }

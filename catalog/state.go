@@ -56,8 +56,7 @@ func parseState(r records) (*Snapshot, error) {
 	}
 	s.Born = len(parts) > 1
 	if s.Born {
-		birth := Birth{Identity: s.Identity, Settings: s.Settings, Topology: s.Topology, Groups: s.Groups, Routing: s.Routing}
-		if err := birth.Validate(); err != nil {
+		if err := s.validate(); err != nil {
 			return nil, &CorruptionError{Reason: "it makes no sense", Cause: err}
 		}
 	}

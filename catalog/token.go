@@ -2,8 +2,10 @@ package catalog
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 
+	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
 )
 
@@ -14,7 +16,8 @@ type Token struct {
 	Expires int64
 }
 
-// PutToken makes a token known until Expires; those that are out of date at Now are forgotten. Result.Value is how many there are.
+// PutToken makes a token known until Expires; those that are out of date at Now are forgotten. A hash is put once: whoever
+// repeats it after the token was spent has it spent again. Result.Value is how many there are.
 type PutToken struct {
 	Hash         [32]byte
 	Expires, Now int64
@@ -57,7 +60,23 @@ func readHash(r *wire.Reader) (h [32]byte) {
 
 func readSeconds(r *wire.Reader) int64 { return int64(r.UintMax(wire.MaxNumber)) }
 
+// validTokens checks that tokens are sorted and each is there once: one that is there twice could be spent twice.
+func validTokens(tokens []Token) error {
+	for i := range tokens {
+		if i > 0 && bytes.Compare(tokens[i-1].Hash[:], tokens[i].Hash[:]) >= 0 {
+			return fmt.Errorf("token %d of %d is out of order", i, len(tokens))
+		}
+	}
+	if len(tokens) > maxTokens {
+		return fmt.Errorf("%d tokens, %d at most", len(tokens), maxTokens)
+	}
+	return nil
+}
+
 func (c PutToken) apply(s *Snapshot, _ wire.Term) Result {
+	if slices.Contains(s.Tokens, Token{Hash: c.Hash, Expires: c.Expires}) && c.Expires > c.Now {
+		return Result{Unchanged, uint64(len(s.Tokens))}
+	}
 	kept := slices.DeleteFunc(slices.Clone(s.Tokens), func(t Token) bool { return t.Expires <= c.Now || t.Hash == c.Hash })
 	if c.Expires <= c.Now || len(kept) >= maxTokens {
 		return Result{RefusedInvalid, uint64(len(kept))}
@@ -72,7 +91,9 @@ func (c SpendToken) apply(s *Snapshot, _ wire.Term) Result {
 	if i < 0 || s.Tokens[i].Expires <= c.Now {
 		return Result{RefusedUnknown, uint64(c.Node)}
 	}
-	s.Tokens = slices.Delete(slices.Clone(s.Tokens), i, i+1)
+	if !mutant.Is(mutant.SpendTwice) {
+		s.Tokens = slices.Delete(slices.Clone(s.Tokens), i, i+1)
+	}
 	return Result{Done, uint64(c.Node)}
 }
 

@@ -29,9 +29,8 @@ func CreateLogs(store Logs, self wire.NodeID, groups []catalog.Group) error {
 		drop = append(drop, wire.LogUpdate{Group: old.Group, Drop: true})
 	}
 	for _, g := range groups {
-		m := wire.Membership{Voters: g.Voters, Learners: g.Learners}
-		if m.Contains(self) {
-			create = append(create, wire.LogUpdate{Group: g.ID, Create: true, SetMembership: true, Membership: m})
+		if g.Origin.Contains(self) {
+			create = append(create, wire.LogUpdate{Group: g.ID, Create: true, SetMembership: true, Membership: g.Origin})
 		}
 	}
 	for _, batch := range [][]wire.LogUpdate{drop, create} {
@@ -51,7 +50,12 @@ func touched(g wire.GroupState) bool {
 }
 
 // CheckLogs refuses a directory whose log was lost: an empty one would vote again in terms it has voted in (D17).
-// Every node holds group 0, and CreateLogs comes before the catalog is born.
+//
+// It asks for group 0's log and for no other: replicas of data groups come and go at run time, and the catalog may know
+// of one whose log a crash kept from being made. That the whole directory is there is told by group 0 alone: every node holds it, its
+// log is durable before the catalog is born or joins, and nothing ever drops it. That a single log is there, of those that
+// were made, is up to the store, which quarantines what it cannot read rather than forget it; what it would not notice is
+// listed in its DESIGN.md (a newest file removed as a whole, an older copy of the directory, a rotten first record).
 func CheckLogs(store Logs, self wire.NodeID) error {
 	if _, ok := store.State(wire.MetadataGroup); ok {
 		return nil

@@ -104,14 +104,15 @@ func ResetKey(c *pki.Credentials) ([32]byte, error) {
 func (p *Plan) place() []catalog.Group {
 	nodes := p.ids()
 	voters := min(len(nodes), metaVoters)
-	out := []catalog.Group{{ID: wire.MetadataGroup, Voters: nodes[:voters:voters], Learners: nodes[voters:]}}
+	meta := catalog.Group{ID: wire.MetadataGroup, Voters: nodes[:voters:voters], Learners: nodes[voters:]}
+	out := []catalog.Group{meta.Founded()}
 	for g := range p.Groups {
 		var members []wire.NodeID
 		for i := range min(p.Replication, len(nodes)) {
 			members = append(members, nodes[(g+i)%len(nodes)])
 		}
 		slices.Sort(members)
-		out = append(out, catalog.Group{ID: wire.GroupID(g + 1), Voters: members})
+		out = append(out, catalog.Group{ID: wire.GroupID(g + 1), Voters: members}.Founded())
 	}
 	return out
 }

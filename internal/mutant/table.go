@@ -22,6 +22,13 @@ const (
 	CatalogGoesOn     Name = "catalog-goes-on"
 	CountTermTwice    Name = "count-term-twice"
 	RegisterRemoved   Name = "register-removed"
+	ForgetLost        Name = "forget-lost"
+	ForgetSince       Name = "forget-since"
+	ReportBackwards   Name = "report-backwards"
+	AdmitWithReplicas Name = "admit-with-replicas"
+	ReviveGroup       Name = "revive-group"
+	JoinUnadmitted    Name = "join-unadmitted"
+	SpendTwice        Name = "spend-twice"
 
 	KeepLost            Name = "keep-lost"
 	ChangeUnreported    Name = "change-unreported"
@@ -67,6 +74,14 @@ func ofTheRest() []Mutant {
 		{CatalogGoesOn, "takes changes after one whose outcome is unknown", "catalog", "catalog TestFencedAfterFailedCommit", 0},
 		{CountTermTwice, "a term raises the epoch twice", "catalog", "catalog TestEpochCountsTerms", 0},
 		{RegisterRemoved, "a removed node may register again", "catalog", "catalog TestRemovedStaysRemoved", 0},
+
+		{ForgetLost, "takes any report for the proof that a lost replica was taken out", "catalog", "catalog TestAdmittedAnewItsReplicasAreLost", 0},
+		{ForgetSince, "lets a replica that is made anew stand from the beginning", "catalog", "catalog TestAdmittedAnewItsReplicasAreLost", 0},
+		{ReportBackwards, "takes an older report for the membership in effect", "catalog", "catalog TestReportsRise", 0},
+		{AdmitWithReplicas, "admits another disk of a node as if it held the replicas of the first", "catalog", "catalog TestAdmittedAnewItsReplicasAreLost", 0},
+		{ReviveGroup, "makes a group anew under the id of a deleted one", "catalog", "catalog TestDeletedGroupStaysDeleted", 0},
+		{JoinUnadmitted, "joins by a state that does not know the directory", "catalog", "catalog TestJoin", 0},
+		{SpendTwice, "takes a join token twice", "catalog", "catalog TestTokens", 0},
 
 		{KeepLost, "leaves a member whose disk is gone where it is", "catalog/placement", "catalog/placement TestNext", 0},
 		{ChangeUnreported, "changes a membership before the last change was reported", "catalog/placement", "catalog/placement TestNext", 0},

@@ -134,7 +134,9 @@ func (c SetNodeState) apply(s *Snapshot, _ wire.Term) Result {
 	case !c.State.Valid() || c.State == NodeListed || n.State == NodeListed && c.State != NodeRemoved:
 		return Result{RefusedInvalid, uint64(n.State)}
 	}
-	n.State = c.State
+	if n.State = c.State; n.State == NodeRemoved { // it never comes back
+		s.endReplicas(n.ID)
+	}
 	s.Topology.put(n)
 	return Result{Done, s.Topology.Version}
 }

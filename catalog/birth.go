@@ -143,6 +143,13 @@ func validGroup(g *Group) error {
 		}
 		last = s.Node
 	}
+	last = wire.NoNode
+	for _, s := range g.Left {
+		if s.Node <= last || s.Index == 0 || s.Index > g.Members.Index || g.ID == wire.MetadataGroup || g.Hosted(s.Node) {
+			return fmt.Errorf("group %d: node %d left at %d", g.ID, s.Node, s.Index)
+		}
+		last = s.Node
+	}
 	for _, n := range g.Members.Members() {
 		if g.SinceOf(n) == 0 && !g.Origin.Contains(n) {
 			return fmt.Errorf("group %d: nobody knows since when node %d is a member", g.ID, n)
@@ -159,7 +166,7 @@ func validGroup(g *Group) error {
 // bare reports whether g is an id and nothing else but perhaps a tombstone.
 func (g *Group) bare() bool {
 	nobody := func(m *wire.Membership) bool { return m.Index == 0 && len(m.Members())+len(m.Demoted) == 0 }
-	return g.Kind == "" && g.Leader == wire.NoNode && len(g.Voters)+len(g.Learners)+len(g.Since)+len(g.Lost) == 0 &&
+	return g.Kind == "" && g.Leader == wire.NoNode && len(g.Voters)+len(g.Learners)+len(g.Since)+len(g.Lost)+len(g.Left) == 0 &&
 		nobody(&g.Origin) && nobody(&g.Members)
 }
 

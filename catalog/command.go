@@ -30,8 +30,9 @@ const (
 	kindMoveNode      = 12
 	kindPutToken      = 13
 	kindSpendToken    = 14
+	kindReplicaEnded  = 15
 
-	maxKindOfChange = kindSpendToken
+	maxKindOfChange = kindReplicaEnded
 )
 
 // Change is one metadata command, a type of this package.

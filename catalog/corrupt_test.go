@@ -291,7 +291,7 @@ func TestLedger(t *testing.T) {
 	three := "\x93\x01\x02\x03"
 	group := func(id string) string {
 		m := "\x95\x00" + three + "\x90\x90\x90"
-		return "\x9a" + id + "\xa0" + three + "\x90\x00" + m + m + "\x90\x90\xc2"
+		return "\x9b" + id + "\xa0" + three + "\x90\x00" + m + m + "\x90\x90\x90\xc2"
 	}
 	for key, want := range map[string]string{
 		keyFormat: "\x02", keyTokens: "\x90", keyNode: "\x91\x02", keySettings: "\x92\x02\x03", keyProgress: "\x93\x04\x05\x06",

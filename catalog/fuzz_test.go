@@ -27,6 +27,7 @@ func someChanges() []Change {
 		MoveNode{ID: 2, Addr: "m:1"},
 		PutToken{Hash: [32]byte{1}, Expires: 20, Now: 10},
 		SpendToken{Hash: [32]byte{1}, Now: 11, Node: 9},
+		ReplicaEnded{ID: 2, Node: 3, Generation: 4, Index: 6},
 	}
 }
 
@@ -89,6 +90,7 @@ func busy() Snapshot {
 	s := someBirth().snapshotForTest()
 	s.Topology.Nodes[2].Generation, s.Topology.Nodes[2].State = 4, NodeActive
 	s.Groups[1] = s.Groups[1].report(wire.Membership{Index: 4, Voters: nodes(1, 2), Learners: nodes(3)}).lose(2)
+	s.Groups[2] = s.Groups[2].report(wire.Membership{Index: 6, Voters: nodes(1, 2)})
 	s.Groups = append(s.Groups, Group{ID: 3, Kind: "queue", Voters: nodes(1, 2)}.Founded(), Group{ID: 9, Deleted: true})
 	s.Tokens = []Token{{[32]byte{1}, 20}, {[32]byte{2}, 70000}}
 	return s

@@ -27,6 +27,11 @@ type Group struct {
 	Since []Since
 	// Lost are members whose disk is gone, sorted: they are taken out before they are placed again (N8).
 	Lost []wire.NodeID
+	// Left are members no more, and each may still have its replica: Index is that of the report which said so, sorted by
+	// node. They are not added again before they have ended it (ReplicaEnded). Else a node that hears late of both its
+	// removal and its return would end a replica that votes, and make one that knows of no vote (N8). Group 0, whose
+	// replicas are never ended, has none.
+	Left []Since
 	// Deleted is a tombstone: the id never comes back (D54). All other fields are zero then.
 	Deleted bool
 }
@@ -49,8 +54,13 @@ func (g *Group) Hosted(n wire.NodeID) bool {
 
 // SinceOf returns the index of the log up to which n's replica must not stand for election: it may not know yet that it was
 // a member before, and what has been decided since (ADR 0006). 0 for a member of Origin.
-func (g *Group) SinceOf(n wire.NodeID) wire.Index {
-	for _, s := range g.Since {
+func (g *Group) SinceOf(n wire.NodeID) wire.Index { return indexOf(g.Since, n) }
+
+// LeftAt returns the index of the report by which n was taken out, 0 when it can have no replica of that time any more.
+func (g *Group) LeftAt(n wire.NodeID) wire.Index { return indexOf(g.Left, n) }
+
+func indexOf(list []Since, n wire.NodeID) wire.Index {
+	for _, s := range list {
 		if s.Node == n {
 			return s.Index
 		}
@@ -75,13 +85,37 @@ func (g Group) report(members wire.Membership) Group {
 		}
 	}
 	slices.SortFunc(since, func(a, b Since) int { return cmp.Compare(a.Node, b.Node) })
+	g = g.leave(members)
 	var lost []wire.NodeID
-	for _, n := range g.Lost {
-		if members.Contains(n) && !mutant.Is(mutant.ForgetLost) {
+	for _, n := range members.Members() {
+		// Added again before its replica was ended: that one may be ended at any time.
+		early := !g.Members.Contains(n) && g.LeftAt(n) != 0
+		if (slices.Contains(g.Lost, n) || early) && !mutant.Is(mutant.ForgetLost) {
 			lost = append(lost, n)
 		}
 	}
+	slices.Sort(lost)
 	g.Members, g.Since, g.Lost = members, since, lost
+	return g
+}
+
+// leave returns g after those that are not in members have left. Who is lost has no replica on the disk that it has.
+func (g Group) leave(members wire.Membership) Group {
+	for _, n := range g.Members.Members() {
+		if g.ID != wire.MetadataGroup && !members.Contains(n) && !slices.Contains(g.Lost, n) && g.LeftAt(n) == 0 {
+			g.Left = append(slices.Clone(g.Left), Since{n, members.Index})
+		}
+	}
+	slices.SortFunc(g.Left, func(a, b Since) int { return cmp.Compare(a.Node, b.Node) })
+	return g
+}
+
+// ended returns g after n can have no replica any more of the time before it left.
+func (g Group) ended(n wire.NodeID) Group {
+	g.Left = slices.DeleteFunc(slices.Clone(g.Left), func(s Since) bool { return s.Node == n })
+	if len(g.Left) == 0 {
+		g.Left = nil
+	}
 	return g
 }
 
@@ -105,32 +139,43 @@ func (s *Snapshot) Live() iter.Seq[*Group] {
 }
 
 func appendGroup(b []byte, g *Group) []byte {
-	b = wire.AppendUint(wire.AppendArray(b, 10), uint64(g.ID))
+	b = wire.AppendUint(wire.AppendArray(b, 11), uint64(g.ID))
 	b = wire.AppendString(b, g.Kind)
 	b = wire.AppendUint(wire.AppendNodes(wire.AppendNodes(b, g.Voters), g.Learners), uint64(g.Leader))
 	b = wire.AppendMembership(wire.AppendMembership(b, &g.Origin), &g.Members)
-	b = wire.AppendArray(b, len(g.Since))
-	for _, s := range g.Since {
+	b = appendSince(wire.AppendNodes(appendSince(b, g.Since), g.Lost), g.Left)
+	return wire.AppendBool(b, g.Deleted)
+}
+
+func appendSince(b []byte, list []Since) []byte {
+	b = wire.AppendArray(b, len(list))
+	for _, s := range list {
 		b = wire.AppendUint(wire.AppendUint(wire.AppendArray(b, 2), uint64(s.Node)), uint64(s.Index))
 	}
-	return wire.AppendBool(wire.AppendNodes(b, g.Lost), g.Deleted)
+	return b
+}
+
+func readSince(r *wire.Reader, limit int) []Since {
+	var list []Since
+	for range r.ArrayLen(limit) {
+		r.Array(2)
+		s := Since{wire.NodeID(r.UintMax(uint64(wire.MaxNodeID))), wire.Index(r.UintMax(wire.MaxNumber))}
+		if r.Err() != nil {
+			return nil
+		}
+		list = append(list, s)
+	}
+	return list
 }
 
 func readGroup(r *wire.Reader) Group {
-	r.Array(10)
+	r.Array(11)
 	g := Group{
 		ID: wire.GroupID(r.UintMax(wire.MaxNumber)), Kind: r.String(maxKind), Voters: wire.ReadNodes(r), Learners: wire.ReadNodes(r),
 		Leader: wire.NodeID(r.UintMax(uint64(wire.MaxNodeID))), Origin: wire.ReadMembership(r), Members: wire.ReadMembership(r),
 	}
-	for range r.ArrayLen(wire.MaxMembers) {
-		r.Array(2)
-		s := Since{wire.NodeID(r.UintMax(uint64(wire.MaxNodeID))), wire.Index(r.UintMax(wire.MaxNumber))}
-		if r.Err() != nil {
-			return g
-		}
-		g.Since = append(g.Since, s)
-	}
-	g.Lost, g.Deleted = wire.ReadNodes(r), r.Bool()
+	g.Since, g.Lost = readSince(r, wire.MaxMembers), wire.ReadNodes(r)
+	g.Left, g.Deleted = readSince(r, maxNodes), r.Bool()
 	return g
 }
 

@@ -50,6 +50,21 @@ type MoveNode struct {
 	Addr string
 }
 
+// ReplicaEnded tells that the replica of a group which Node, running from the data directory with Generation, had when it was
+// taken out by the report at Index is no more, durably. Told late, of an earlier removal, it is Unchanged. Result.Value is Index.
+type ReplicaEnded struct {
+	ID         wire.GroupID
+	Node       wire.NodeID
+	Generation wire.Generation
+	Index      wire.Index
+}
+
+// Append implements Change.
+func (c ReplicaEnded) Append(dst []byte) []byte {
+	dst = wire.AppendUint(wire.AppendUint(header(dst, 4, kindReplicaEnded), uint64(c.ID)), uint64(c.Node))
+	return wire.AppendUint(wire.AppendUint(dst, uint64(c.Generation)), uint64(c.Index))
+}
+
 // Append implements Change.
 func (c AdmitNode) Append(dst []byte) []byte {
 	dst = wire.AppendUint(header(dst, 6, kindAdmitNode), uint64(c.ID))
@@ -104,6 +119,8 @@ func readPlacement(r *wire.Reader, kind uint64) (Change, int) {
 		return PlaceGroup{ID: group(), Voters: wire.ReadNodes(r), Learners: wire.ReadNodes(r), Leader: node(), IfVersion: r.Uint()}, 5
 	case kindReportMembers:
 		return ReportMembers{ID: group(), Members: wire.ReadMembership(r)}, 2
+	case kindReplicaEnded:
+		return ReplicaEnded{ID: group(), Node: node(), Generation: wire.Generation(r.Uint()), Index: wire.Index(r.UintMax(wire.MaxNumber))}, 4
 	case kindMoveNode:
 		return MoveNode{ID: node(), Addr: r.String(wire.MaxEntryData)}, 2
 	case kindPutToken, kindSpendToken:
@@ -131,13 +148,38 @@ func (c AdmitNode) apply(s *Snapshot, _ wire.Term) Result {
 	}
 	n.ID, n.Generation, n.Addr, n.HTTP, n.Version = c.ID, c.Generation, c.Addr, c.HTTP, c.Version
 	s.Topology.put(n)
-	s.Groups = slices.Clone(s.Groups)
+	s.endReplicas(c.ID)
 	for i, g := range s.Groups {
 		if g.Members.Contains(c.ID) && !mutant.Is(mutant.AdmitWithReplicas) {
 			s.Groups[i] = g.lose(c.ID)
 		}
 	}
 	return Result{Done, uint64(n.Generation)}
+}
+
+func (c ReplicaEnded) apply(s *Snapshot, _ wire.Term) Result {
+	n, _ := s.Topology.Find(c.Node)
+	i, found := s.searchGroup(c.ID)
+	switch {
+	case !found:
+		return Result{RefusedUnknown, uint64(c.ID)}
+	case n.Generation != c.Generation:
+		return Result{RefusedGeneration, uint64(n.Generation)}
+	case c.Index == 0 || s.Groups[i].LeftAt(c.Node) != c.Index:
+		return Result{Unchanged, uint64(c.Index)}
+	}
+	s.putGroup(s.Groups[i].ended(c.Node))
+	return Result{Done, uint64(c.Index)}
+}
+
+// endReplicas notes, in a new slice of groups, that the disk of n which took part in them until now does so no more.
+func (s *Snapshot) endReplicas(n wire.NodeID) {
+	s.Groups = slices.Clone(s.Groups)
+	for i, g := range s.Groups {
+		if g.LeftAt(n) != 0 {
+			s.Groups[i] = g.ended(n)
+		}
+	}
 }
 
 func (c CreateGroup) apply(s *Snapshot, _ wire.Term) Result {

@@ -100,6 +100,52 @@ func TestReportsRise(t *testing.T) {
 	}
 }
 
+// N8: a member that was taken out is not at home again before it has ended the replica that it had, whatever groups report and
+// however late that is told.
+func TestAddedAgainAfterItsReplicaEnded(t *testing.T) {
+	c, _ := born(t)
+	report := func(i wire.Index, voters []wire.NodeID, learners ...wire.NodeID) ReportMembers {
+		return ReportMembers{ID: 1, Members: wire.Membership{Index: i, Voters: voters, Learners: learners}}
+	}
+	ended := func(i wire.Index) ReplicaEnded { return ReplicaEnded{ID: 1, Node: 3, Generation: 7, Index: i} }
+	apply(t, c, 1, RegisterNode{ID: 3, Generation: 7, Addr: "a:3"}, report(10, nodes(1, 2)))
+	if g := group(t, c, 1); g.LeftAt(3) != 10 || g.LeftAt(1) != 0 {
+		t.Errorf("taken out: %+v", g)
+	}
+	apply(t, c, 1, report(11, nodes(1, 2), 3))
+	if g := group(t, c, 1); g.Hosted(3) || !cmp.Equal(g.Lost, nodes(3)) || g.LeftAt(3) != 10 {
+		t.Errorf("added again too early: %+v", g)
+	}
+	stranger := ended(10)
+	stranger.Generation++
+	wantResults(t, apply(t, c, 1, ended(11), stranger, ended(0), ended(10), ended(10), ReplicaEnded{ID: 77, Node: 3, Index: 1}),
+		Result{Unchanged, 11}, Result{RefusedGeneration, 7}, Result{Unchanged, 0}, Result{Done, 10}, Result{Unchanged, 10}, Result{RefusedUnknown, 77})
+	if g := group(t, c, 1); g.Hosted(3) {
+		t.Errorf("a replica that was ended under way is at home: %+v", g)
+	}
+	apply(t, c, 1, report(12, nodes(1, 2)), report(13, nodes(1, 2), 3))
+	if g := group(t, c, 1); !g.Hosted(3) || g.SinceOf(3) != 13 || len(g.Left)+len(g.Lost) != 0 {
+		t.Errorf("taken out again, and added: %+v", g)
+	}
+	// Taken out once more, it is told late of the first time; then its disk is lost, or it goes for good.
+	apply(t, c, 1, report(14, nodes(1, 2)), ended(10))
+	if g := group(t, c, 1); g.LeftAt(3) != 14 {
+		t.Errorf("told of an earlier time: %+v", g)
+	}
+	apply(t, c, 1, AdmitNode{ID: 3, Generation: 8, Old: 7, Addr: "a:3"}, report(15, nodes(1, 2), 3))
+	if g := group(t, c, 1); !g.Hosted(3) {
+		t.Errorf("with another disk: %+v", g)
+	}
+	apply(t, c, 1, report(16, nodes(1, 2)), SetNodeState{ID: 3, State: NodeRemoved})
+	if g := group(t, c, 1); len(g.Left) != 0 {
+		t.Errorf("removed: %+v", g)
+	}
+	apply(t, c, 1, ReportMembers{ID: 0, Members: wire.Membership{Index: 9, Voters: nodes(1, 2)}})
+	if g := group(t, c, 0); len(g.Left) != 0 {
+		t.Errorf("group 0, whose replicas stay: %+v", g)
+	}
+}
+
 // D54: the id of a deleted group never comes back, whoever reports, places or creates.
 func TestDeletedGroupStaysDeleted(t *testing.T) {
 	c, path := born(t)
@@ -152,6 +198,9 @@ func TestSharedValidated(t *testing.T) {
 		"stranger since":       func(s *Snapshot) { s.Groups[1].Since = []Since{{7, 1}} },
 		"since tomorrow":       func(s *Snapshot) { s.Groups[1].Since = []Since{{3, 5}} },
 		"since never":          func(s *Snapshot) { s.Groups[1].Origin.Voters = nodes(1, 2) },
+		"left and at home":     func(s *Snapshot) { s.Groups[2].Left = []Since{{2, 6}} },
+		"left tomorrow":        func(s *Snapshot) { s.Groups[2].Left = []Since{{3, 7}} },
+		"left group 0":         func(s *Snapshot) { s.Groups[0].Left = []Since{{9, 1}} },
 		"stranger lost":        func(s *Snapshot) { s.Groups[1].Lost = nodes(7) },
 		"lost twice":           func(s *Snapshot) { s.Groups[1].Lost = nodes(2, 2) },
 		"leader no voter":      func(s *Snapshot) { s.Groups[1].Leader = 9 },

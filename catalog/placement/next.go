@@ -125,9 +125,12 @@ func (d *duty) takeOut(gone func(wire.NodeID) bool) Step {
 	return d.changeAll(wire.ChangeRemove, filter(d.m.Learners, gone))
 }
 
-// add makes learners of all nodes that are wanted and not here, voters to be among them (D60).
+// add makes learners of all nodes that are wanted and not here, voters to be among them (D60). One that was a member before is
+// waited for until it has ended its replica of that time.
 func (d *duty) add() Step {
-	absent := func(n wire.NodeID) bool { return !d.m.Contains(n) && !d.removed(n) && !slices.Contains(d.g.Lost, n) }
+	absent := func(n wire.NodeID) bool {
+		return !d.m.Contains(n) && !d.removed(n) && !slices.Contains(d.g.Lost, n) && (d.g.LeftAt(n) == 0 || mutant.Is(mutant.AddBeforeEnded))
+	}
 	fresh := append(filter(d.g.Voters, absent), filter(d.g.Learners, absent)...)
 	kind := wire.ChangeAddLearner
 	if mutant.Is(mutant.AddVoters) {

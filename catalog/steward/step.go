@@ -21,6 +21,16 @@ func (s *Steward) tend(ctx context.Context, view *catalog.Snapshot, replicas []R
 			return s.cfg.Engine.Remove(ctx, id)
 		})
 	}
+	for _, c := range placement.Ended(view, s.cfg.Self, here) {
+		s.start(ctx, task{group: c.ID}, "tell that the replica here has ended", restAfterError, func(ctx context.Context) error {
+			if err := s.cfg.Engine.Remove(ctx, c.ID); err != nil { // it may be on its way out still
+				return err
+			}
+			c.Generation = view.Identity.Generation
+			_, err := s.propose(ctx, c)
+			return err
+		})
+	}
 	for _, id := range create {
 		g, _ := view.FindGroup(id)
 		s.start(ctx, task{group: id}, "make a replica here", restAfterError, func(ctx context.Context) error {

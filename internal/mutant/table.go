@@ -33,6 +33,7 @@ const (
 	KeepLost            Name = "keep-lost"
 	ChangeUnreported    Name = "change-unreported"
 	ReplicaBeforeReport Name = "replica-before-report"
+	AddBeforeEnded      Name = "add-before-ended"
 	AddVoters           Name = "add-voters"
 	DropBeforeAll       Name = "drop-before-all"
 	DropQuorum          Name = "drop-quorum"
@@ -86,6 +87,7 @@ func ofTheRest() []Mutant {
 		{KeepLost, "leaves a member whose disk is gone where it is", "catalog/placement", "catalog/placement TestNext", 0},
 		{ChangeUnreported, "changes a membership before the last change was reported", "catalog/placement", "catalog/placement TestNext", 0},
 		{ReplicaBeforeReport, "makes replicas where they are wanted, not where they were reported", "catalog/placement", "catalog/placement TestReplicas", 0},
+		{AddBeforeEnded, "adds a node again whose first replica may still be there", "catalog/placement", "catalog/placement TestAddedAgainBeforeItWasEnded", 0},
 		{AddVoters, "adds voters that were not learners", "catalog/placement", "catalog/placement TestNext", 0},
 		{DropBeforeAll, "removes voters before those that are wanted vote", "catalog/placement", "catalog/placement TestNext", 0},
 		{DropQuorum, "removes a voter that is alive although the others do not decide", "catalog/placement", "catalog/placement TestNext", 0},

@@ -46,10 +46,13 @@ func (e *Engine) createGroup(cfg GroupConfig, origin wire.Membership, then func(
 
 // RemoveGroup ends this node's replica of a group: whoever waits for it is answered, CodeUnknownOutcome for commands in the
 // log, CodeUnknownGroup else; when its machine is left alone and its log is let go of, durably, it returns. Without a replica here
-// it returns at once. Peers are told that the group is unknown here. Once begun it goes on when ctx has ended.
+// it returns at once, with CodeOverloaded while an earlier call is not done. Peers are told that the group is unknown here. Once begun it goes on when ctx has ended.
 func (e *Engine) RemoveGroup(ctx context.Context, id wire.GroupID) error {
 	g := e.lookup(id)
 	if g == nil || !e.groups.CompareAndDelete(id, g) {
+		if _, ending := e.ending.Load(id); ending {
+			return &wire.Error{Code: wire.CodeOverloaded, Group: id, Detail: "the replica is being ended"}
+		}
 		return nil
 	}
 	ended := make(chan error, 1)

@@ -18,6 +18,7 @@ import (
 // The storeys below emit typed events and never log; here they become log lines.
 
 func (h *Host) logEvent(e logstore.Event) { eventlog.Write(h.log, levelOf(e), "log", e) }
+
 func (h *Host) engineEvent(e multiraft.Event) {
 	eventlog.Write(h.log, levelOf(e), "raft", e)
 	h.events.Tell(e)

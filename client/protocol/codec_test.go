@@ -30,8 +30,10 @@ var requests = []Request{
 func replies() []Reply {
 	status := &Status{
 		Cluster: "c", ClusterID: strings.Repeat("a", 32), Epoch: 3, Node: 1, Nodes: []NodeStatus{{1, "127.0.0.1:7400", "up", "v", 5, 2}},
-		Groups: []GroupStatus{{ID: 0, Leader: 1, Term: 2, Commit: 3, Applied: 3, Voters: []wire.NodeID{1, 2}, Learners: []wire.NodeID{},
-			Kind: "queue", WantedVoters: []wire.NodeID{1, 3}, WantedLearners: []wire.NodeID{2}, Preferred: 3, Moving: true}},
+		Groups: []GroupStatus{{
+			ID: 0, Leader: 1, Term: 2, Commit: 3, Applied: 3, Voters: []wire.NodeID{1, 2}, Learners: []wire.NodeID{},
+			Kind: "queue", WantedVoters: []wire.NodeID{1, 3}, WantedLearners: []wire.NodeID{2}, Preferred: 3, Moving: true,
+		}},
 	}
 	routes := &Routes{Version: 4, Leaders: []GroupLeader{{1, 2}, {2, 0}}, Nodes: []NodeAddress{{1, "a:1"}, {2, "b:2"}}}
 	for i := range routes.Shards {

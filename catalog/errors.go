@@ -83,7 +83,7 @@ func (e *CorruptionError) Error() string {
 	if e.Cause != nil {
 		s += ": " + e.Cause.Error()
 	}
-	return s + "; check the disk; a node whose data was lost cannot be replaced in this version: leave it off"
+	return s + "; check the disk; a node whose data was lost starts with an empty directory and joins anew"
 }
 
 // Unwrap returns the cause.

@@ -46,7 +46,7 @@ type UnsafeError struct {
 func (e *UnsafeError) Error() string { return e.What + ": " + e.Next }
 
 // lostNode is what remains to be said to whoever has lost a node's disk.
-const lostNode = "a node whose data was lost cannot be replaced in this version: leave it off, the others serve as long as they are a majority"
+const lostNode = "a node whose data was lost starts with an empty directory and joins anew; the others serve as long as they are a majority"
 
 // RefusedGeneration says that the cluster knows the node by another data directory (N8, D17).
 func RefusedGeneration(id wire.NodeID) error {

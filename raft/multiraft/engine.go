@@ -18,7 +18,7 @@ type Engine struct {
 	log      *logWriter
 	appliers *applyPool
 	groups   sync.Map // wire.GroupID -> *group
-	ending   sync.Map // wire.GroupID of replicas that were taken out of groups and whose log is not dropped yet
+	moving   sync.Map // wire.GroupID of replicas that are being made or ended
 
 	proposals sync.Pool // of *proposal
 	sortings  sync.Pool // of *sorting

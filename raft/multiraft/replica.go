@@ -11,10 +11,8 @@ import (
 
 // CreateGroup makes this node's replica of a group that begins with the membership origin, durable when it returns, and takes
 // it up. A replica that is here already is left as it is; a log without a replica, as a crash in between leaves it, is taken up.
+// CodeOverloaded while an earlier call for the group is not done, whose caller may have left: it goes on.
 func (e *Engine) CreateGroup(ctx context.Context, cfg GroupConfig, origin wire.Membership) error {
-	if e.lookup(cfg.ID) != nil {
-		return nil
-	}
 	made := make(chan error, 1)
 	e.createGroup(cfg, origin, func(err error) { made <- err })
 	return e.await(ctx, cfg.ID, made)
@@ -22,54 +20,76 @@ func (e *Engine) CreateGroup(ctx context.Context, cfg GroupConfig, origin wire.M
 
 // createGroup is CreateGroup whose end then is told, by a worker or at once.
 func (e *Engine) createGroup(cfg GroupConfig, origin wire.Membership, then func(error)) {
-	_, ending := e.ending.Load(cfg.ID)
+	if !e.claim(cfg.ID) {
+		then(busy(cfg.ID))
+		return
+	}
+	made := func(err error) {
+		e.moving.Delete(cfg.ID)
+		then(err)
+	}
 	_, held := e.cfg.Log.State(cfg.ID)
 	switch {
-	case cfg.Machine == nil:
-		then(fmt.Errorf("create group %d: state machine is missing", cfg.ID))
+	case e.lookup(cfg.ID) != nil:
+		made(nil)
 		return
-	case ending:
-		then(&wire.Error{Code: wire.CodeOverloaded, Group: cfg.ID, Detail: "an earlier replica is being ended"})
+	case cfg.Machine == nil:
+		made(fmt.Errorf("create group %d: state machine is missing", cfg.ID))
 		return
 	case held:
-		then(e.AddGroup(cfg))
+		made(e.AddGroup(cfg))
 		return
 	}
 	update := wire.LogUpdate{Group: cfg.ID, Create: true, SetMembership: true, Membership: origin}
 	ordered := e.workerOf(cfg.ID).inbox.order(func(w *worker) {
-		w.commitAlone(update, func() { then(e.AddGroup(cfg)) })
+		w.commitAlone(update, func() { made(e.AddGroup(cfg)) })
 	})
 	if !ordered {
-		then(&wire.Error{Code: wire.CodeStopped, Group: cfg.ID})
+		made(&wire.Error{Code: wire.CodeStopped, Group: cfg.ID})
 	}
+}
+
+// claim takes hold of a group whose replica here is to be made or ended; false while somebody else does. Whoever has it deletes it
+// from moving at the end, also when nobody waits for that any more.
+func (e *Engine) claim(id wire.GroupID) bool {
+	_, held := e.moving.LoadOrStore(id, true)
+	return !held
+}
+
+func busy(id wire.GroupID) *wire.Error {
+	return &wire.Error{Code: wire.CodeOverloaded, Group: id, Detail: "its replica here is being made or ended"}
 }
 
 // RemoveGroup ends this node's replica of a group: whoever waits for it is answered, CodeUnknownOutcome for commands in the
 // log, CodeUnknownGroup else; when its machine is left alone and its log is let go of, durably, it returns. Without a replica here
-// it returns at once, with CodeOverloaded while an earlier call is not done. Peers are told that the group is unknown here. Once begun it goes on when ctx has ended.
+// it returns at once: nil means that there is none and that none is being made. CodeOverloaded while an earlier call for the group is not
+// done. Peers are told that the group is unknown here. Once begun it goes on when ctx has ended.
 func (e *Engine) RemoveGroup(ctx context.Context, id wire.GroupID) error {
-	g := e.lookup(id)
-	if g == nil || !e.groups.CompareAndDelete(id, g) {
-		if _, ending := e.ending.Load(id); ending {
-			return &wire.Error{Code: wire.CodeOverloaded, Group: id, Detail: "the replica is being ended"}
-		}
-		return nil
-	}
 	ended := make(chan error, 1)
-	e.removeGroup(g, func(err error) { ended <- err })
+	e.removeGroup(id, func(err error) { ended <- err })
 	return e.await(ctx, id, ended)
 }
 
-// removeGroup ends a replica that was taken out of the table, and tells then.
-func (e *Engine) removeGroup(g *group, then func(error)) {
-	e.ending.Store(g.id, true)
+// removeGroup is RemoveGroup whose end then is told, by a worker or at once.
+func (e *Engine) removeGroup(id wire.GroupID, then func(error)) {
+	if !e.claim(id) {
+		then(busy(id))
+		return
+	}
+	g := e.lookup(id)
+	if g == nil {
+		e.moving.Delete(id)
+		then(nil)
+		return
+	}
+	e.groups.Delete(id)
 	gone := g.errorf(wire.CodeUnknownGroup, "the replica on node %d was ended", e.cfg.Self)
 	if !g.fault.CompareAndSwap(nil, gone) {
 		e.stats.quarantined.Add(^uint64(0)) // it was out of service, and is no longer counted
 	}
 	var closed error
 	dropped := func() {
-		e.ending.Delete(g.id)
+		e.moving.Delete(g.id)
 		then(closed)
 	}
 	leave := func(w *worker) {
@@ -149,21 +169,12 @@ func (e *Engine) beginBarrier(g *group, tell func(outcome)) (*proposal, error) {
 
 // CreateGroup is Engine.CreateGroup.
 func (s *Stepper) CreateGroup(cfg GroupConfig, origin wire.Membership, then func(error)) {
-	if s.e.lookup(cfg.ID) != nil {
-		then(nil)
-		return
-	}
 	s.e.createGroup(cfg, origin, then)
 }
 
 // RemoveGroup is Engine.RemoveGroup.
 func (s *Stepper) RemoveGroup(id wire.GroupID, then func(error)) {
-	g := s.e.lookup(id)
-	if g == nil || !s.e.groups.CompareAndDelete(id, g) {
-		then(nil)
-		return
-	}
-	s.e.removeGroup(g, then)
+	s.e.removeGroup(id, then)
 }
 
 // Barrier is Engine.Barrier.

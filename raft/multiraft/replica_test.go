@@ -204,3 +204,22 @@ func TestBarrier(t *testing.T) {
 		wantCode(t, err, wire.CodeUnknownGroup)
 	})
 }
+
+// N8: nobody says that there is no replica here while one is being made, though the caller who wanted it has left.
+func TestCreationGoesOn(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := newCluster(t, 1, 1)
+		c.startAll()
+		defer c.killAll()
+		n := c.leader(1)
+		n.log.hook(func([]wire.LogUpdate) error { return wire.ErrNoSpace })
+		cfg := GroupConfig{ID: 2, Machine: &recorder{}}
+		wantCode(t, n.engine.CreateGroup(within(time.Second), cfg, wire.Membership{Voters: []wire.NodeID{1}}), wire.CodeTimeout)
+		wantCode(t, n.engine.RemoveGroup(within(time.Second), 2), wire.CodeOverloaded)
+		n.log.hook(nil)
+		mustProposeSoon(t, n.engine, 2)
+		if err := n.engine.RemoveGroup(within(time.Second), 2); err != nil {
+			t.Error(err)
+		}
+	})
+}

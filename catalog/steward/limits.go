@@ -15,8 +15,10 @@ const (
 	restAfterError = 500 * time.Millisecond
 	// restAfterTransfer is longer: a leader that tries to hand over takes no proposals meanwhile.
 	restAfterTransfer = 10 * time.Second
-	// lookEvery is how often a steward looks though nobody woke it.
+	// lookEvery is how often a steward looks though nobody woke it, as long as something is under way; idleLooks is how many
+	// of these it leaves out when nothing is: a look goes over every group of the node.
 	lookEvery = 200 * time.Millisecond
+	idleLooks = 10
 
 	// admitTimeout bounds how long a member works on one node's join: several elections.
 	admitTimeout = 20 * time.Second

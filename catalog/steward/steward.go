@@ -2,6 +2,7 @@ package steward
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -88,15 +89,34 @@ func (s *Steward) Run(ctx context.Context) {
 	defer s.tasks.Wait()
 	every := time.NewTicker(lookEvery)
 	defer every.Stop()
-	for {
-		s.look(ctx)
+	for idle := 0; ; {
+		if idle == 0 || idle > idleLooks {
+			s.look(ctx)
+			idle = 0
+		}
+		if !s.restless() {
+			idle++
+		} else {
+			idle = 0
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.woken:
+			idle = 0
 		case <-every.C:
 		}
 	}
+}
+
+// restless reports whether something is under way, or waits for another try.
+func (s *Steward) restless() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	some := len(s.mu.busy)+len(s.mu.rest) > 0
+	now := time.Now()
+	maps.DeleteFunc(s.mu.rest, func(_ task, until time.Time) bool { return now.After(until) }) // the look that follows tries again
+	return some
 }
 
 // look starts whatever is to be done and not under way.

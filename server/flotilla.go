@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"flotilla"
+	"flotilla/catalog"
 	"flotilla/client/protocol"
 	"flotilla/raft/wire"
 )
@@ -105,7 +106,12 @@ func (n node) Status() *protocol.Status {
 		leads[g.Leader]++
 		s.Groups = append(s.Groups, to)
 	}
+	tombs := max(len(from.Nodes)-protocol.MaxNodes, 0) // those removed first are left out when there are too many nodes
 	for _, m := range from.Nodes {
+		if m.State == catalog.NodeRemoved.String() && tombs > 0 {
+			tombs--
+			continue
+		}
 		to := protocol.NodeStatus{ID: m.ID, Address: m.Address, State: m.State, Version: m.Version, Replicas: replicas[m.ID], Leads: leads[m.ID]}
 		if m.ID == from.Node {
 			to.Version = n.version
@@ -125,7 +131,7 @@ func (n node) Routes() *protocol.Routes {
 		}
 	}
 	for _, m := range status.Nodes {
-		if m.Address != "" {
+		if m.Address != "" && m.State != catalog.NodeRemoved.String() {
 			r.Nodes = append(r.Nodes, protocol.NodeAddress{Node: m.ID, Address: m.Address})
 		}
 	}

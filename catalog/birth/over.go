@@ -14,7 +14,8 @@ import (
 )
 
 // markFile in a data directory says that the cluster knows its node by another directory, which is lost. This one holds
-// nothing that the cluster ever knew of, and is to be emptied and to join by the members that the file names, a line each.
+// nothing that the cluster ever knew of, and is to be emptied and to join: the file has the node's own address, then those of the
+// other members, a line each.
 const markFile = "superseded"
 
 // maxMark bounds the file: an address for each of 64 nodes, several times over.
@@ -22,10 +23,11 @@ const maxMark = 64 << 10
 
 // MarkSuperseded leaves the mark in dir, with the other nodes that view knows, durable when it returns.
 func MarkSuperseded(dir string, view *catalog.Snapshot) error {
-	var members []string
+	self, _ := view.Topology.Find(view.Identity.NodeID)
+	lines := []string{self.Addr}
 	for _, n := range view.Topology.Nodes {
 		if n.ID != view.Identity.NodeID && n.State != catalog.NodeRemoved {
-			members = append(members, n.Addr)
+			lines = append(lines, n.Addr)
 		}
 	}
 	path := filepath.Join(dir, markFile)
@@ -33,7 +35,7 @@ func MarkSuperseded(dir string, view *catalog.Snapshot) error {
 	if err != nil {
 		return fmt.Errorf("mark %s superseded: %w", dir, err)
 	}
-	_, err = f.WriteString(strings.Join(members, "\n") + "\n")
+	_, err = f.WriteString(strings.Join(lines, "\n") + "\n")
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(path+".new", path)
@@ -47,14 +49,14 @@ func MarkSuperseded(dir string, view *catalog.Snapshot) error {
 	return nil
 }
 
-// StartOver empties a marked directory of what it began with, paths, and returns the members that the mark names; none when
-// dir is not marked. The mark stays until Unmark, so that a crash in between costs nothing.
-func StartOver(dir string, paths ...string) ([]string, error) {
+// StartOver empties a marked directory of what it began with, paths, and returns the node's own address and the members that the
+// mark names; nothing when dir is not marked. The mark stays until Unmark, so that a crash in between costs nothing.
+func StartOver(dir string, paths ...string) (self string, members []string, err error) {
 	path := filepath.Join(dir, markFile)
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil
+		return "", nil, nil
 	case err == nil && info.Size() > maxMark:
 		err = fmt.Errorf("it has %d bytes", info.Size())
 	}
@@ -63,14 +65,18 @@ func StartOver(dir string, paths ...string) ([]string, error) {
 		mark, err = os.ReadFile(path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("start over in %s: %w", dir, err)
+		return "", nil, fmt.Errorf("start over in %s: %w", dir, err)
+	}
+	lines := strings.Fields(string(bytes.ToValidUTF8(mark, nil)))
+	if len(lines) < 2 {
+		return "", nil, fmt.Errorf("start over in %s: the file %s names nobody to join: correct it, the node's own address and one member at least, a line each", dir, markFile)
 	}
 	for _, p := range paths {
 		if err := os.RemoveAll(p); err != nil {
-			return nil, fmt.Errorf("start over in %s: %w", dir, err)
+			return "", nil, fmt.Errorf("start over in %s: %w", dir, err)
 		}
 	}
-	return strings.Fields(string(bytes.ToValidUTF8(mark, nil))), syncDir(dir)
+	return lines[0], lines[1:], syncDir(dir)
 }
 
 // Unmark takes the mark away, if there is one.

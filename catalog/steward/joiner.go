@@ -22,11 +22,11 @@ type Joiner struct {
 	Generation wire.Generation
 	// Addr is what others will dial; Version that of the program.
 	Addr, Version string
-	// Members are the addresses to ask, in turn.
+	// Members are the addresses to ask, in turn; the node's own may be among them.
 	Members []string
 	// Ask carries one request to an address and returns the reply; errors are *wire.Error or of the network.
 	Ask func(ctx context.Context, addr string, request []byte) ([]byte, error)
-	// Tell is told what went wrong with an attempt that is repeated. May be nil.
+	// Tell is told what went wrong with an attempt that is repeated, once for each way it went wrong. May be nil.
 	Tell func(addr string, err error)
 }
 
@@ -86,8 +86,12 @@ func (j *Joiner) certify(ctx context.Context, secret, csr []byte) (certificate, 
 // try asks one member after the other, again and again, until one answers or refuses for good.
 func (j *Joiner) try(ctx context.Context, ask func(addr string) error) error {
 	var last error
+	told := map[string]string{}
 	for {
 		for _, addr := range j.Members {
+			if addr == j.Addr {
+				continue // that is this node
+			}
 			err := ask(addr)
 			if err == nil {
 				return nil
@@ -97,7 +101,8 @@ func (j *Joiner) try(ctx context.Context, ask func(addr string) error) error {
 				return err
 			}
 			last = err
-			if j.Tell != nil && ctx.Err() == nil {
+			if j.Tell != nil && ctx.Err() == nil && told[addr] != err.Error() {
+				told[addr] = err.Error()
 				j.Tell(addr, err)
 			}
 		}

@@ -175,15 +175,22 @@ func (c *testCluster) closeAll() {
 // add proposes n to a group until it is known to be applied; an unknown outcome fails the test.
 func add(t testing.TB, h *flotilla.Host, group flotilla.GroupID, n uint64) uint64 {
 	t.Helper()
+	r, err := propose(h, group, strconv.FormatUint(n, 10))
+	if err != nil {
+		t.Fatalf("add to group %d: %v", group, err)
+	}
+	return binary.BigEndian.Uint64(r.Value)
+}
+
+// propose has a command applied; whatever refuses it for certain is asked again, as elections and epochs come and go. The
+// error is CodeUnknownOutcome, or the last refusal.
+func propose(h *flotilla.Host, group flotilla.GroupID, command string) (flotilla.Result, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	for {
-		r, err := h.Group(group).Propose(ctx, []byte(strconv.FormatUint(n, 10)))
-		if err == nil {
-			return binary.BigEndian.Uint64(r.Value)
-		}
-		if code := flotilla.CodeOf(err); code == flotilla.CodeUnknownOutcome || ctx.Err() != nil {
-			t.Fatalf("add to group %d: %v", group, err)
+		r, err := h.Group(group).Propose(ctx, []byte(command))
+		if err == nil || flotilla.CodeOf(err) == flotilla.CodeUnknownOutcome || ctx.Err() != nil {
+			return r, err
 		}
 		pause(ctx)
 	}

@@ -51,7 +51,7 @@ func leaderless(err error, r redirects) bool {
 		return true
 	case wire.CodeNotLeader:
 		return r == redirectsWaited || e.Leader == wire.NoNode
-	case wire.CodeUnreachable:
+	case wire.CodeUnreachable, wire.CodeStaleEpoch: // heals within a round trip
 		return r == redirectsWaited
 	}
 	return false

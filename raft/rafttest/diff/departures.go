@@ -157,7 +157,7 @@ var table = [departures]row{
 	depReadOfRemoved: {"read-of-removed", "the answer of a leader that is removed meanwhile counts while nobody else is known to lead; the reference drops answers of strangers", "the index was confirmed by a majority while it led"},
 	depReadTwice:     {"read-twice", "a repeated forwarded read is answered once; by the reference each time", "the first answer stands"},
 	depSnapshotAlone: {
-		"snapshot-alone", "one side sends a snapshot at another step: ours once per election timeout after a failure and not to who is silent, the reference at the next sign of life, and it probes behind the snapshot as soon as the host says that it arrived",
+		"snapshot-alone", "one side sends a snapshot at another step: ours once per election timeout after a failure and not to who is silent, the reference at the next sign of life, it probes behind the snapshot as soon as the host says that it arrived, and sends one in the step that takes it out of office",
 		"a snapshot that is not needed is answered with what is held; its index, term and membership are checked",
 	},
 	depSnapshotOfOthers: {"snapshot-of-others", "a snapshot made before its receiver was a member is installed like any other; the reference ignores it (here: delivered to neither)", "the receiver becomes a member by the log that follows"},

@@ -91,8 +91,10 @@ func (w *world) arrived(m *message) {
 	p.theirs.node.ReportSnapshot(uint64(m.to), etcd.SnapshotFinish)
 }
 
-// rightSnapshot reports whether what a snapshot says is committed, and the membership that of its index.
+// rightSnapshot reports whether what a snapshot says is committed, and the membership that of its index. Who says it leads, or has
+// led until this very step took it out of the voters.
 func (w *world) rightSnapshot(p *pair, m *message) bool {
-	return leads(&p.now) && m.term == p.now.term && m.index <= p.now.applied && termAt(p.ours.log, m.index) == m.logTerm &&
+	office := leads(&p.now) || leads(&p.before) && !p.now.voting().has(p.id)
+	return office && m.term == p.now.term && m.index <= p.now.applied && termAt(p.ours.log, m.index) == m.logTerm &&
 		m.snap.Index == p.ours.snap.Index && m.snap.Membership.Equal(&p.ours.snap.Membership)
 }

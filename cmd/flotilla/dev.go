@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -122,10 +123,14 @@ func (d *devCluster) start(ctx context.Context) error {
 	}
 	for i := 1; i <= d.size; i++ {
 		n, err := d.startNode(ctx, ca, i)
-		if err != nil {
+		switch {
+		case errors.Is(err, flotilla.ErrRemoved):
+			fmt.Fprintf(d.sh.out, "node %d was removed from the cluster and is not started\n", i)
+		case err != nil:
 			return d.explain(i, err)
+		default:
+			d.nodes = append(d.nodes, n)
 		}
-		d.nodes = append(d.nodes, n)
 	}
 	return nil
 }
@@ -192,15 +197,20 @@ func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.It
 
 // awaitReady prints one ready line per node; true means that a signal came first.
 func (d *devCluster) awaitReady(signals <-chan os.Signal) (bool, error) {
-	for i, n := range d.nodes {
+	for _, n := range slices.Clone(d.nodes) {
 		select {
 		case <-n.host.Ready():
 			fmt.Fprintln(d.sh.out, n.readyLine())
 		case <-n.host.Failed():
-			return false, fmt.Errorf("node %d: %w", i+1, n.host.Err())
+			if err := d.heedEnds(); err != nil {
+				return false, err
+			}
 		case <-signals:
 			return true, nil
 		}
+	}
+	if len(d.nodes) == 0 {
+		return false, errors.New("every node was removed from the cluster")
 	}
 	return false, nil
 }

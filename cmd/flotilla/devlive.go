@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,12 +72,33 @@ func (d *devCluster) live(signals <-chan os.Signal) error {
 				screen.draw(d.sh.out, d.summary(&screen))
 			}
 		}
-		for i, n := range d.nodes {
-			if err := n.host.Err(); err != nil {
-				return fmt.Errorf("node %d: %w", i+1, err)
-			}
+		if err := d.heedEnds(); err != nil || len(d.nodes) == 0 {
+			return err
 		}
 	}
+}
+
+// heedEnds lets go of nodes that were removed from the cluster; any other end of a node ends dev.
+func (d *devCluster) heedEnds() error {
+	for _, n := range slices.Clone(d.nodes) {
+		err := n.host.Err()
+		if errors.Is(err, flotilla.ErrRemoved) {
+			err = d.retire(n)
+		}
+		if err != nil {
+			return fmt.Errorf("node %d: %w", n.host.NodeID(), err)
+		}
+	}
+	return nil
+}
+
+// retire closes a node that was removed from the cluster.
+func (d *devCluster) retire(n *node) error {
+	d.nodes = slices.DeleteFunc(d.nodes, func(other *node) bool { return other == n })
+	fmt.Fprintf(d.sh.out, "node %d was removed from the cluster and has stopped\n", n.host.NodeID())
+	ctx, cancel := context.WithTimeout(context.Background(), d.drain)
+	defer cancel()
+	return n.close(ctx)
 }
 
 // liveScreen remembers what was drawn last.

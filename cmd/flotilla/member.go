@@ -94,7 +94,11 @@ func memberDrain(sh *shell) func(context.Context, *settings) error {
 					return err
 				}
 			}
-			return c.printNode(ctx, sh, id, fmt.Sprintf("node %d is draining; 'member list' shows what is left on it", id))
+			said := fmt.Sprintf("node %d is draining; 'member list' shows what is left on it", id)
+			if wait {
+				said = fmt.Sprintf("node %d is drained, and stays a member; 'member drain %d --undo' ends that", id, id)
+			}
+			return c.printNode(ctx, sh, id, said)
 		})
 	}
 }
@@ -130,7 +134,11 @@ func memberRemove(sh *shell) func(context.Context, *settings) error {
 					return err
 				}
 			}
-			return c.printNode(ctx, sh, id, fmt.Sprintf("node %d is on its way out; 'member list' shows how far", id))
+			said := fmt.Sprintf("node %d is on its way out; 'member list' shows how far", id)
+			if wait {
+				said = fmt.Sprintf("node %d has left the cluster", id)
+			}
+			return c.printNode(ctx, sh, id, said)
 		})
 	}
 }

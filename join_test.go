@@ -7,11 +7,15 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"flotilla"
 	"flotilla/catalog"
+	"flotilla/epoch"
+	"flotilla/raft/multiraft"
 )
 
 // founded runs f on a cluster of one bootstrapped node on a simulated network, which others join by address.
@@ -148,4 +152,95 @@ func (c *testCluster) placeAgain(id flotilla.NodeID) {
 	if flotilla.CodeOf(err) != flotilla.CodeUnsafe {
 		c.t.Errorf("the removed node %d joins again: %v", id, err)
 	}
+}
+
+// TestWatches: an embedder ranges over what happens on a node and over the topology, whose versions only rise, while nodes join and
+// groups are made; the end of its context ends both (P32, P7).
+func TestWatches(t *testing.T) {
+	founded(t, func(t *testing.T, c *testCluster) {
+		ctx, cancel := context.WithCancel(t.Context())
+		versions, moved := make(chan uint64, 1000), make(chan flotilla.GroupID, 1000)
+		ended := make(chan struct{}, 2)
+		go func() {
+			for v := range c.hosts[1].Topology(ctx) {
+				versions <- v.Topology.Version
+			}
+			ended <- struct{}{}
+		}()
+		events := c.hosts[1].Events(ctx)
+		go func() {
+			for e, missed := range events {
+				if m, ok := e.(multiraft.MembershipChanged); ok {
+					moved <- m.Group
+				}
+				if missed > 0 {
+					t.Errorf("%d events were lost before %+v", missed, e)
+				}
+			}
+			ended <- struct{}{}
+		}()
+		c.join(2, 3)
+		eventually(t, "three vote everywhere", func() bool { return c.placed(1, 3) })
+		id, err := c.hosts[2].Admin().CreateGroup(ctx, "", nil)
+		check(t, err)
+		add(t, c.hosts[1], id, 1)
+		eventually(t, "node 1 has seen it", func() bool { _, found := c.view(1).FindGroup(id); return found })
+		last := c.view(1).Topology.Version
+		for seen := uint64(0); seen < last; {
+			v := <-versions
+			if v <= seen {
+				t.Fatalf("version %d after %d", v, seen)
+			}
+			seen = v
+		}
+		cancel()
+		<-ended
+		<-ended
+		close(moved)
+		groups := map[flotilla.GroupID]bool{}
+		for g := range moved {
+			groups[g] = true
+		}
+		if len(groups) != 3 { // 0, 1 and 2: the new one was born with its members
+			t.Errorf("memberships of %v changed, want three groups", groups)
+		}
+	})
+}
+
+// TestBehindNodeAdministersNothing: a node that has heard of an epoch which it has not applied refuses administration of every kind, and
+// takes no node in, until it has (P26).
+func TestBehindNodeAdministersNothing(t *testing.T) {
+	simulated(t, 3, func(t *testing.T, c *testCluster) {
+		var full atomic.Bool
+		c.change = func(cfg *flotilla.Config) {
+			flotilla.SetCatalogSpace(cfg, func(string) (int64, error) {
+				if full.Load() && cfg.NodeID == 3 {
+					return 1 << 20, nil
+				}
+				return 1 << 40, nil
+			})
+		}
+		c.openAll()
+		c.lead(1, 2, 3)
+		full.Store(true) // node 3 applies nothing more of group 0
+		c.lead(2, 1)
+		admin := c.hosts[3].Admin()
+		eventually(t, "node 3 has heard of the epoch", func() bool { return c.hosts[3].Administrable() != nil })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for name, do := range map[string]func() error{
+			"add": func() error { return admin.AddNode(ctx, 9, "a:1") }, "remove": func() error { return admin.RemoveNode(ctx, 1, flotilla.Force) },
+			"drain": func() error { return admin.DrainNode(ctx, 1) }, "undrain": func() error { return admin.UndrainNode(ctx, 1) },
+			"move": func() error { return admin.MoveNode(ctx, 1, "a:1") }, "create": func() error { _, err := admin.CreateGroup(ctx, "", nil); return err },
+			"delete": func() error { return admin.DeleteGroup(ctx, 2) }, "place": func() error { return admin.PlaceGroup(ctx, 1, []flotilla.NodeID{1}, nil, 0) },
+			"transfer": func() error { return admin.TransferLeader(ctx, 1, 3) },
+		} {
+			var behind *epoch.BehindError
+			if err := do(); !errors.As(err, &behind) || !strings.Contains(err.Error(), fmt.Sprint(c.hosts[2].Epoch())) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		full.Store(false)
+		eventually(t, "node 3 administers", func() bool { return admin.DrainNode(ctx, 1) == nil })
+	})
 }

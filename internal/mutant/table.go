@@ -34,6 +34,7 @@ const (
 	ChangeUnreported    Name = "change-unreported"
 	ReplicaBeforeReport Name = "replica-before-report"
 	AddBeforeEnded      Name = "add-before-ended"
+	AdministerBehind    Name = "administer-behind"
 	AddVoters           Name = "add-voters"
 	DropBeforeAll       Name = "drop-before-all"
 	DropQuorum          Name = "drop-quorum"
@@ -87,6 +88,7 @@ func ofTheRest() []Mutant {
 		{KeepLost, "leaves a member whose disk is gone where it is", "catalog/placement", "catalog/placement TestNext", 0},
 		{ChangeUnreported, "changes a membership before the last change was reported", "catalog/placement", "catalog/placement TestNext", 0},
 		{ReplicaBeforeReport, "makes replicas where they are wanted, not where they were reported", "catalog/placement", "catalog/placement TestReplicas", 0},
+		{AdministerBehind, "a node that is behind the epoch administers", "catalog/steward", ". TestBehindNodeAdministersNothing", 0},
 		{AddBeforeEnded, "adds a node again whose first replica may still be there", "catalog/placement", "catalog/placement TestAddedAgainBeforeItWasEnded", 0},
 		{AddVoters, "adds voters that were not learners", "catalog/placement", "catalog/placement TestNext", 0},
 		{DropBeforeAll, "removes voters before those that are wanted vote", "catalog/placement", "catalog/placement TestNext", 0},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"flotilla/client"
@@ -52,24 +53,27 @@ func unfinished(last string, err error) error {
 
 // printNode prints one node as member list does, or what was done.
 func (c connection) printNode(ctx context.Context, sh *shell, id wire.NodeID, said string) error {
-	if c.mode != "json" {
-		_, err := fmt.Fprintln(sh.out, said)
-		return err
-	}
-	st, err := c.Status(ctx)
-	if err != nil {
-		return err
-	}
-	for _, n := range st.Nodes {
-		if n.ID == id {
-			return printJSON(sh.out, n)
+	return c.print(ctx, sh, said, func(st client.Status) any {
+		i := slices.IndexFunc(st.Nodes, func(n client.NodeStatus) bool { return n.ID == id })
+		if i < 0 {
+			return client.NodeStatus{ID: id} // the node that answered now has not heard of it yet
 		}
-	}
-	return printJSON(sh.out, client.NodeStatus{ID: id}) // the node that answered now has not heard of it yet
+		return st.Nodes[i]
+	})
 }
 
 // printGroup prints one group as group list does, or what was done.
 func (c connection) printGroup(ctx context.Context, sh *shell, id wire.GroupID, said string) error {
+	return c.print(ctx, sh, said, func(st client.Status) any {
+		i := slices.IndexFunc(st.Groups, func(g client.GroupStatus) bool { return g.ID == id })
+		if i < 0 {
+			return client.GroupStatus{ID: id}
+		}
+		return st.Groups[i]
+	})
+}
+
+func (c connection) print(ctx context.Context, sh *shell, said string, pick func(client.Status) any) error {
 	if c.mode != "json" {
 		_, err := fmt.Fprintln(sh.out, said)
 		return err
@@ -78,13 +82,5 @@ func (c connection) printGroup(ctx context.Context, sh *shell, id wire.GroupID, 
 	if err != nil {
 		return err
 	}
-	st.Normalize()
-	for _, g := range st.Groups {
-		if g.ID == id {
-			return printJSON(sh.out, g)
-		}
-	}
-	return printJSON(sh.out, struct {
-		ID wire.GroupID `json:"id"`
-	}{id})
+	return printJSON(sh.out, pick(st))
 }

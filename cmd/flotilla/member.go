@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"flotilla/client"
@@ -77,22 +78,18 @@ func memberDrain(sh *shell) func(context.Context, *settings) error {
 		id, undo, wait := s.nodeID(0), s.on("undo"), s.on("wait")
 		s.output(sh)
 		return withClient(ctx, sh, s, func(ctx context.Context, c connection) error {
-			switch {
-			case undo:
+			if undo {
 				if err := c.UndrainNode(ctx, id); err != nil {
 					return err
 				}
 				return c.printNode(ctx, sh, id, fmt.Sprintf("node %d takes replicas again", id))
-			default:
-				if err := c.DrainNode(ctx, id); err != nil {
-					return err
-				}
 			}
-			if wait {
-				err := c.follow(ctx, sh, func(st client.Status) (string, bool) { return drained(st, id) })
-				if err != nil {
-					return err
-				}
+			err := c.DrainNode(ctx, id)
+			if err == nil && wait {
+				err = c.follow(ctx, sh, func(st client.Status) (string, bool) { return drained(st, id) })
+			}
+			if err != nil {
+				return err
 			}
 			said := fmt.Sprintf("node %d is draining; 'member list' shows what is left on it", id)
 			if wait {
@@ -125,14 +122,12 @@ func memberRemove(sh *shell) func(context.Context, *settings) error {
 		id, force, wait := s.nodeID(0), s.on("unsafe-force"), s.on("wait")
 		s.output(sh)
 		return withClient(ctx, sh, s, func(ctx context.Context, c connection) error {
-			if err := c.remove(ctx, sh, id, force); err != nil {
-				return err
+			err := c.remove(ctx, sh, id, force)
+			if err == nil && wait {
+				err = c.follow(ctx, sh, func(st client.Status) (string, bool) { return removed(st, id) })
 			}
-			if wait {
-				err := c.follow(ctx, sh, func(st client.Status) (string, bool) { return removed(st, id) })
-				if err != nil {
-					return err
-				}
+			if err != nil {
+				return err
 			}
 			said := fmt.Sprintf("node %d is on its way out; 'member list' shows how far", id)
 			if wait {
@@ -171,14 +166,7 @@ func removed(st client.Status, id wire.NodeID) (string, bool) {
 }
 
 func holds(g client.GroupStatus, id wire.NodeID) bool {
-	for _, list := range [][]wire.NodeID{g.Voters, g.Learners} {
-		for _, n := range list {
-			if n == id {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.Contains(g.Voters, id) || slices.Contains(g.Learners, id)
 }
 
 func memberToken(sh *shell) func(context.Context, *settings) error {

@@ -49,6 +49,9 @@ const (
 	connWindow   = maxUniStreams * streamWindow
 	// maxRemoved bounds the ids remembered as removed; a cluster has tens of nodes.
 	maxRemoved = 4096
+	// hushTexts is how many troubles of one peer are told that read differently; further ones follow every hushEvery, since
+	// the peer may choose the words. An honest peer has one or two.
+	hushTexts = 8
 	// perIdentity is how many connections of one peer may stand at a time: the old one and its replacement (D73).
 	perIdentity = 2
 	// wantBuffer is the UDP buffer QUIC wants, in bytes; less drops datagrams before the wire (D71).
@@ -75,6 +78,8 @@ const (
 	// dialPatience is how long the node with the higher id waits for the other to dial before it does itself,
 	// for networks in which only one direction can be dialled.
 	dialPatience = time.Second
+	// hushEvery spaces what is told of a peer that has too much trouble: enough to see that it goes on.
+	hushEvery = time.Minute
 	// goodbyeTimeout is how long Close waits for peers to take leave in turn.
 	goodbyeTimeout = 300 * time.Millisecond
 )

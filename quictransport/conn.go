@@ -38,6 +38,8 @@ type conn struct {
 	why *CloseError
 	// hello is the peer's preface; guarded by mu until ready is closed, then immutable.
 	hello *preface
+	// stood is when the connection was put to use; guarded by the transport's mutex.
+	stood time.Time
 	// seen are the lanes the peer has opened; guarded by mu.
 	seen map[[2]uint8]bool
 

@@ -41,7 +41,6 @@ func (p *peer) keepConnected(ctx context.Context, wake <-chan struct{}) {
 	var (
 		backoff time.Duration
 		up      time.Time // since when connected; zero when not
-		told    string
 	)
 	for ctx.Err() == nil {
 		addr, connected := p.target()
@@ -54,7 +53,7 @@ func (p *peer) keepConnected(ctx context.Context, wake <-chan struct{}) {
 		}
 		// A connection that did not last is no reason to hurry.
 		if !up.IsZero() && time.Since(up) >= p.t.limits.Silence {
-			backoff, told = 0, ""
+			backoff = 0
 		}
 		up = time.Time{}
 		if backoff > 0 {
@@ -75,11 +74,9 @@ func (p *peer) keepConnected(ctx context.Context, wake <-chan struct{}) {
 			}
 		} else {
 			p.t.counters.dialsFailed.Add(1)
-			if text := err.Error(); text != told {
-				told = text
+			if p.failed(err) {
 				p.t.emit(Event{Kind: EventDialFailed, Peer: p.id, Addr: addr, Err: err})
 			}
-			p.failed(err)
 		}
 		backoff = p.t.nextBackoff(backoff)
 	}
@@ -117,10 +114,12 @@ func (p *peer) target() (addr string, connected bool) {
 	return p.addr, p.conn != nil
 }
 
-func (p *peer) failed(err error) {
+// failed notes why an attempt failed and reports whether that is worth telling.
+func (p *peer) failed(err error) bool {
 	p.t.mu.Lock()
 	defer p.t.mu.Unlock()
 	p.lastErr = err
+	return p.t.newsLocked(p.id, err)
 }
 
 // dial makes one attempt. Without an error the other side is authenticated and being introduced.

@@ -18,8 +18,8 @@ const (
 	EventClosed EventKind = 2
 	// EventRefused: a connection of an authenticated peer ended before it stood; Err says why.
 	EventRefused EventKind = 3
-	// EventDialFailed: the first failure of dialling Peer since it was last connected, or one that reads
-	// differently from the last.
+	// EventDialFailed: dialling Peer failed. This and EventRefused are told once for each text until Peer has stood for a
+	// while; one with ever more texts, a few and then one a minute.
 	EventDialFailed EventKind = 4
 	// EventGoodbye: Peer is stopping on purpose.
 	EventGoodbye EventKind = 5

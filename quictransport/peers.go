@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
@@ -173,7 +174,7 @@ func (t *Transport) choose(c *conn) error {
 	if old == nil || restarted {
 		t.tellLocked(p.id, wire.PeerUp)
 	}
-	p.conn, p.lastErr = c, nil
+	p.conn, p.lastErr, c.stood = c, nil, time.Now()
 	c.heard()
 	t.counters.connected.Add(1)
 	t.publishLocked()
@@ -228,13 +229,17 @@ func (t *Transport) drop(c *conn, end *CloseError) {
 	e := Event{Kind: EventRefused, Peer: c.peer, Addr: c.qc.RemoteAddr().String(), Err: end}
 	t.mu.Lock()
 	p := t.peers[c.peer]
-	// A peer that is refused again and again for the same reason is told once.
-	known := p.lastErr != nil && p.lastErr.Error() == end.Error()
-	switch {
-	case c.adopted():
-		e.Kind, known = EventClosed, false
-	case c.dialed && !end.Reason.travels(): // nobody said no: it is starting, or gone
-		e.Kind = EventDialFailed
+	tell := true
+	if c.adopted() {
+		e.Kind = EventClosed
+		if time.Since(c.stood) >= t.limits.Silence {
+			delete(t.hushes, c.peer) // it was all right for a while: from now on everything is news
+		}
+	} else {
+		if c.dialed && !end.Reason.travels() { // nobody said no: it is starting, or gone
+			e.Kind = EventDialFailed
+		}
+		tell = t.newsLocked(c.peer, end)
 	}
 	p.conns = slices.DeleteFunc(p.conns, func(o *conn) bool { return o == c })
 	if p.conn == c {
@@ -248,7 +253,7 @@ func (t *Transport) drop(c *conn, end *CloseError) {
 	signal(p.wake)
 	t.tidyLocked(p)
 	t.mu.Unlock()
-	if !known {
+	if tell {
 		t.emit(e)
 	}
 }

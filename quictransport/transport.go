@@ -53,6 +53,7 @@ type Transport struct {
 	removed  map[wire.NodeID]bool
 	clients  map[*quic.Conn]struct{}
 	joiners  map[*quic.Conn]Joiner
+	hushes   map[wire.NodeID]*hush
 	news     []peerNews
 	closeErr error
 }
@@ -77,7 +78,7 @@ func New(cfg Config) (*Transport, error) {
 		},
 		done: make(chan struct{}), notify: make(chan struct{}, 1),
 		peers: map[wire.NodeID]*peer{}, removed: map[wire.NodeID]bool{}, clients: map[*quic.Conn]struct{}{},
-		joiners: map[*quic.Conn]Joiner{},
+		joiners: map[*quic.Conn]Joiner{}, hushes: map[wire.NodeID]*hush{},
 	}
 	t.coarse.Store(1)
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -23,6 +24,9 @@ type Joiner struct {
 	Name pki.Name
 	Addr net.Addr
 }
+
+// stranger reports whether it showed no certificate.
+func (j Joiner) stranger() bool { return j.Name == (pki.Name{}) }
 
 // The first byte of a reply to a joiner.
 const (
@@ -42,10 +46,13 @@ func (t *Transport) admitJoiner(qc *quic.Conn, state tls.ConnectionState) error 
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	strangers := 0
+	same, most := 0, perIdentity // as whom it comes
+	if from.stranger() {
+		most = maxStrangers
+	}
 	for _, j := range t.joiners {
-		if j.Name == (pki.Name{}) {
-			strangers++
+		if j.Name == from.Name {
+			same++
 		}
 	}
 	switch {
@@ -53,7 +60,7 @@ func (t *Transport) admitJoiner(qc *quic.Conn, state tls.ConnectionState) error 
 		return &CloseError{Reason: ReasonShutdown, Text: "node is stopping"}
 	case t.cfg.Join == nil:
 		return &CloseError{Reason: ReasonRefused, Text: "this node takes nobody in"}
-	case len(t.joiners) >= maxJoiners, from.Name == (pki.Name{}) && strangers >= maxStrangers:
+	case len(t.joiners) >= maxJoiners, same >= most:
 		return &CloseError{Reason: ReasonOverload, Text: "too many nodes are joining"}
 	}
 	t.joiners[qc] = from
@@ -69,14 +76,18 @@ func (t *Transport) admitJoiner(qc *quic.Conn, state tls.ConnectionState) error 
 // serveJoin reads one request, answers it and waits until the joiner has gone: a close from here could overtake the reply.
 func (t *Transport) serveJoin(qc *quic.Conn, from Joiner) {
 	limit := joinTimeout
-	if from.Name == (pki.Name{}) {
+	if from.stranger() {
 		limit = strangerTimeout
 	}
 	ctx, cancel := context.WithTimeout(t.ctx, limit)
 	defer cancel()
 	defer context.AfterFunc(qc.Context(), cancel)()
 	if err := t.answerJoin(ctx, qc, from); err != nil {
-		_ = qc.CloseWithError(quic.ApplicationErrorCode(ReasonBadFrame), "join: "+err.Error())
+		reason := ReasonBadFrame
+		if ctx.Err() != nil || errors.Is(err, os.ErrDeadlineExceeded) { // both count the same time
+			reason = ReasonSilence
+		}
+		_ = qc.CloseWithError(quic.ApplicationErrorCode(reason), "join: "+err.Error())
 		return
 	}
 	<-ctx.Done()
@@ -102,11 +113,15 @@ func (t *Transport) answerJoin(ctx context.Context, qc *quic.Conn, from Joiner) 
 	if err != nil {
 		kind, reply = joinRefusal, wire.AppendError(nil, errorOf(err))
 	}
-	head := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(reply)))
-	if _, err := s.Write(append(head, reply...)); err != nil {
+	if _, err := s.Write(appendSized([]byte{kind}, reply)); err != nil {
 		return err
 	}
 	return s.Close()
+}
+
+// appendSized appends a length and as many bytes.
+func appendSized(dst, b []byte) []byte {
+	return append(binary.BigEndian.AppendUint32(dst, uint32(len(b))), b...)
 }
 
 // readSized reads a length and as many bytes. Memory grows with what arrives, not with what is declared.
@@ -168,17 +183,22 @@ func askOnce(ctx context.Context, qc *quic.Conn, request []byte) ([]byte, error)
 		return nil, err
 	}
 	defer context.AfterFunc(ctx, func() { s.CancelRead(0); s.CancelWrite(0) })()
-	if _, err := s.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(request))), request...)); err != nil {
+	if _, err := s.Write(appendSized(nil, request)); err != nil {
 		return nil, err
 	}
 	if err := s.Close(); err != nil {
 		return nil, err
 	}
+	return readReply(s)
+}
+
+// readReply reads the answer of a member, or its refusal as a *wire.Error.
+func readReply(r io.Reader) ([]byte, error) {
 	var kind [1]byte
-	if _, err := io.ReadFull(s, kind[:]); err != nil {
+	if _, err := io.ReadFull(r, kind[:]); err != nil {
 		return nil, err
 	}
-	body, err := readSized(s, maxJoinReply)
+	body, err := readSized(r, maxJoinReply)
 	if err != nil {
 		return nil, err
 	}

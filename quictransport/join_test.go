@@ -185,12 +185,25 @@ func TestJoinersAreFew(t *testing.T) {
 		if got, err := AskJoin(t.Context(), own, w.credentials(8).DialNode(pki.JoinProtocol, 1), a.addr, []byte("x")); err != nil || string(got) != "8:x" {
 			t.Errorf("a node meanwhile: %q, %v", got, err)
 		}
-		start := time.Now()
-		for _, qc := range held {
-			<-qc.Context().Done()
+		var twice []*quic.Conn // one node takes no more places than it needs
+		for i := range perIdentity + 1 {
+			qc, err := qt.Dial(t.Context(), mustResolve(t, a.addr), w.credentials(7).DialNode(pki.JoinProtocol, 1), quicConfig())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if twice = append(twice, qc); i == perIdentity {
+				wantEnd(t, qc, ReasonOverload)
+			}
 		}
-		if took := time.Since(start); took > strangerTimeout+time.Second {
-			t.Errorf("the silent ones were held for %v", took)
+		start := time.Now()
+		for _, qc := range append(held, twice[0]) {
+			<-qc.Context().Done()
+			if end := endOf(qc); end.Reason != ReasonSilence {
+				t.Errorf("silent: %v", end)
+			}
+			if took := time.Since(start); qc != twice[0] && took > strangerTimeout+time.Second || took > joinTimeout+time.Second {
+				t.Errorf("a silent one was held for %v", took)
+			}
 		}
 		for name, say := range map[string][]byte{
 			"too large": binary.BigEndian.AppendUint32(nil, maxJoinRequest+1), "half": {0, 0, 0, 9, 'x'},
@@ -233,8 +246,9 @@ func TestCloseEndsJoiners(t *testing.T) {
 		if err := a.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := <-ended; err == nil {
-			t.Error("answered by a closed node")
+		var end *CloseError
+		if err := <-ended; !errors.As(err, &end) || end.Reason != ReasonShutdown {
+			t.Errorf("asked a node that closes: %v", err)
 		}
 	})
 }

@@ -36,7 +36,8 @@ const (
 	maxUniStreams = 8
 	// maxBidiStreams is for clients: their protocol uses one.
 	maxBidiStreams = 4
-	// maxJoiners is how many joins are served at a time: each is a person's doing, and strangers may try.
+	// maxJoiners is how many joins are served at a time: each is a person's doing, and strangers may try. Each may have QUIC
+	// hold a connWindow of unread data.
 	maxJoiners = 16
 	// maxStrangers is how many of them may show no certificate, so that they leave room for those who do.
 	maxStrangers = 4
@@ -52,7 +53,8 @@ const (
 	// hushTexts is how many troubles of one peer are told that read differently; further ones follow every hushEvery, since
 	// the peer may choose the words. An honest peer has one or two.
 	hushTexts = 8
-	// perIdentity is how many connections of one peer may stand at a time: the old one and its replacement (D73).
+	// perIdentity is how many connections of one node may stand at a time, as a peer and as a joiner: the old one and its
+	// replacement (D73).
 	perIdentity = 2
 	// wantBuffer is the UDP buffer QUIC wants, in bytes; less drops datagrams before the wire (D71).
 	wantBuffer = 7 << 20

@@ -33,6 +33,7 @@ var storeys = map[string]int{
 	"catalog":                1,
 	"quictransport/pki":      1,
 	"raft/logstore/boltfile": 1,
+	"snapshotstream":         1,
 
 	"catalog/birth":     2,
 	"catalog/steward":   3,

@@ -49,6 +49,8 @@ const (
 	StampWhenQueued      Name = "stamp-when-queued"
 	UnlimitedFrame       Name = "unlimited-frame"
 
+	ForgetChunkCRC Name = "forget-chunk-crc"
+
 	TellBeforeSync    Name = "tell-before-sync"
 	NodeGoesOn        Name = "node-goes-on"
 	AcceptRemovedNode Name = "accept-removed-node"
@@ -103,6 +105,8 @@ func ofTheRest() []Mutant {
 		{AcceptRemovedPeer, "talks to nodes that were removed", "quictransport", "quictransport TestRemovedPeer", 0},
 		{StampWhenQueued, "stamps a frame when it is queued, not when it is written", "quictransport", "quictransport TestStampIsPutOnWhenWritten", 0},
 		{UnlimitedFrame, "believes a declared frame length", "quictransport", "quictransport TestHostilePeer", 0},
+
+		{ForgetChunkCRC, "takes a snapshot's chunk without comparing its CRC", "snapshotstream", "snapshotstream TestChunksAreCheckedOneByOne", 0},
 
 		{TellBeforeSync, "tells cores that a batch is durable before it is written", "raft/multiraft", "raft/multiraft TestCloseWithHungDisk", 0},
 		{NodeGoesOn, "serves after a commit that failed", "raft/multiraft", "raft/multiraft TestFailedCommitFencesTheNode", 0},

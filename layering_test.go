@@ -41,6 +41,8 @@ var storeys = map[string]int{
 	"raft/logstore":     2,
 	"quictransport":     2,
 
+	"snapshotstream/snapshottest": 2,
+
 	"raft":                       3,
 	"raft/logstore/logstoretest": 3,
 	"quictransport/quictest":     3,

@@ -60,3 +60,36 @@ type VersionError struct {
 func (e *VersionError) Error() string {
 	return fmt.Sprintf("%s of version %d, this program reads version 1: use the program that wrote it", e.What, e.Version)
 }
+
+// Sentinels of a Store.
+var (
+	// ErrHeld says that this snapshot, or another one of the same state, is here already.
+	ErrHeld = errors.New("snapshot is here already")
+	// ErrOvertaken says that a newer one is here, or was asked for meanwhile.
+	ErrOvertaken = errors.New("a newer snapshot is here")
+	// ErrNotHeld says that there is no such snapshot here.
+	ErrNotHeld = errors.New("no such snapshot")
+	// ErrBusy says that a snapshot of the group is being made already.
+	ErrBusy = errors.New("a snapshot of the group is being made")
+	// ErrTakenOver says that another session goes on with this transfer, or that the group left this node.
+	ErrTakenOver = errors.New("transfer was taken over")
+	// ErrIncomplete says that a transfer was to be finished with chunks missing.
+	ErrIncomplete = errors.New("chunks are missing")
+)
+
+// QuarantinedError says that a snapshot came with corrupt chunks twice in a row and is not taken any more (P36). The
+// sender has to offer another one; a restart of the receiver gives this one another chance.
+type QuarantinedError struct {
+	Header Header
+	// Err is the last corruption.
+	Err error
+}
+
+// Error names the snapshot and the next step.
+func (e *QuarantinedError) Error() string {
+	return fmt.Sprintf("snapshot %s of group %d at %d is quarantined after corrupt chunks: offer another one: %v",
+		e.Header.ID, e.Header.Group, e.Header.Index, e.Err)
+}
+
+// Unwrap returns the last corruption.
+func (e *QuarantinedError) Unwrap() error { return e.Err }

@@ -124,6 +124,13 @@ func (h *Header) equal(o *Header) bool {
 	return bytes.Equal(appendHeader(nil, h), appendHeader(nil, o))
 }
 
+// sameContent reports whether two headers differ in their epochs at most.
+func (h *Header) sameContent(o *Header) bool {
+	a, b := *h, *o
+	a.Epoch = b.Epoch
+	return a.equal(&b)
+}
+
 // appendHeader appends h as it stands at the start of a file and in an offer.
 func appendHeader(dst []byte, h *Header) []byte {
 	start := len(dst)
@@ -144,16 +151,14 @@ func appendHeader(dst []byte, h *Header) []byte {
 	return binary.BigEndian.AppendUint32(dst, crc32.Checksum(b, castagnoli))
 }
 
-// headerLength reads from the first headerLead bytes how long the header is.
+// headerLength reads from the first headerLead bytes how long the header is. Where it says so, and where the checksum
+// stands, is the same in every version, so that rot and a later version can be told apart.
 func headerLength(lead []byte) (int, error) {
 	if binary.BigEndian.Uint32(lead) != headerMagic {
 		return 0, corrupt("header", 0, errMagic)
 	}
-	if v := binary.BigEndian.Uint32(lead[4:]); v != formatVersion {
-		return 0, &VersionError{What: "snapshot", Version: v}
-	}
 	n := binary.BigEndian.Uint32(lead[8:])
-	if n < headerFixed+4 || n > maxHeader {
+	if n < headerLead+4 || n > maxHeader {
 		return 0, corrupt("header", 8, errLength)
 	}
 	return int(n), nil
@@ -174,6 +179,10 @@ func parseHeader(b []byte) (Header, error) {
 		return Header{}, corrupt("header", uint64(n), errTrailing)
 	case crc32.Checksum(b[:n-4], castagnoli) != binary.BigEndian.Uint32(b[n-4:]):
 		return Header{}, corrupt("header", 0, errChecksum)
+	case binary.BigEndian.Uint32(b[4:]) != formatVersion:
+		return Header{}, &VersionError{What: "snapshot", Version: binary.BigEndian.Uint32(b[4:])}
+	case n < headerFixed+4:
+		return Header{}, corrupt("header", 8, errLength)
 	}
 	return parseFields(b)
 }

@@ -49,7 +49,11 @@ const (
 	StampWhenQueued      Name = "stamp-when-queued"
 	UnlimitedFrame       Name = "unlimited-frame"
 
-	ForgetChunkCRC Name = "forget-chunk-crc"
+	ForgetChunkCRC   Name = "forget-chunk-crc"
+	PublishUnsynced  Name = "publish-unsynced"
+	SkipSnapDirFsync Name = "skip-snap-dir-fsync"
+	MarkUnsynced     Name = "mark-unsynced"
+	AdoptUnverified  Name = "adopt-unverified"
 
 	TellBeforeSync    Name = "tell-before-sync"
 	NodeGoesOn        Name = "node-goes-on"
@@ -107,6 +111,10 @@ func ofTheRest() []Mutant {
 		{UnlimitedFrame, "believes a declared frame length", "quictransport", "quictransport TestHostilePeer", 0},
 
 		{ForgetChunkCRC, "takes a snapshot's chunk without comparing its CRC", "snapshotstream", "snapshotstream TestChunksAreCheckedOneByOne", 0},
+		{PublishUnsynced, "installs a snapshot in pieces: its name is durable before its bytes are", "snapshotstream", "snapshotstream TestPowerCutWhileMaking", 0},
+		{SkipSnapDirFsync, "skips fsync of the directory a snapshot comes to", "snapshotstream", "snapshotstream TestPowerCutWhileReceiving", 0},
+		{MarkUnsynced, "notes bytes of a snapshot as received before they are durable", "snapshotstream", "snapshotstream TestPowerCutWhileReceiving", 0},
+		{AdoptUnverified, "installs a received snapshot without verifying it whole", "snapshotstream", "snapshotstream TestWholeIsVerified", 0},
 
 		{TellBeforeSync, "tells cores that a batch is durable before it is written", "raft/multiraft", "raft/multiraft TestCloseWithHungDisk", 0},
 		{NodeGoesOn, "serves after a commit that failed", "raft/multiraft", "raft/multiraft TestFailedCommitFencesTheNode", 0},

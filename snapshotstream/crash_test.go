@@ -320,3 +320,66 @@ func TestLaterVersionStopsTheStart(t *testing.T) {
 		t.Errorf("the file was changed: %v", err)
 	}
 }
+
+// D6, D7: whatever bytes stand in what was written last, the mark or the part, cut at any byte or with any bit of it
+// flipped: the start goes on where chunks are good, or begins anew, and the end is the snapshot.
+func TestGarbledLeftovers(t *testing.T) {
+	x := source(t, 4, 12, 5*chunk)
+	before := func() (*snapshottest.Disk, string, string) {
+		disk := snapshottest.NewDisk()
+		r, err := open(t, disk).Accept(x.Header())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(give(r, x, 3), r.Close()); err != nil {
+			t.Fatal(err)
+		}
+		stem := "/recv/4-" + x.Header().ID.String()
+		return disk, stem + ".mark", stem + ".part"
+	}
+	goesOn := func(what string, disk *snapshottest.Disk, least uint64) {
+		t.Helper()
+		s := open(t, disk)
+		r, err := s.Accept(x.Header())
+		if err != nil || r.Offset() < least || r.Offset() > 3*chunk {
+			t.Fatalf("%s: goes on at %d: %v", what, r.Offset(), err)
+		}
+		if _, err := finish(r, x); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if err := checkStore(s, disk, 4, func(wire.Index) int { return 5 * chunk }); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+	_, mark, part := before()
+	disk, _, _ := before()
+	size := disk.Size(mark)
+	for bit := range 8 * size {
+		disk, _, _ := before()
+		if err := disk.Flip(mark, bit); err != nil {
+			t.Fatal(err)
+		}
+		goesOn(fmt.Sprintf("bit %d of the mark", bit), disk, 3*chunk) // the other slot is one older, and scanning finds the rest
+	}
+	for n := range size {
+		disk, _, _ := before()
+		if err := disk.Truncate(mark, n); err != nil {
+			t.Fatal(err)
+		}
+		goesOn(fmt.Sprintf("mark of %d bytes", n), disk, 0)
+	}
+	size = disk.Size(part)
+	rng := rand.New(rand.NewPCG(6, 7))
+	for range 500 {
+		disk, _, _ := before()
+		if err := errors.Join(disk.Truncate(part, rng.IntN(size+1))); err != nil {
+			t.Fatal(err)
+		}
+		goesOn("a part that was cut", disk, 0)
+		disk, _, _ = before()
+		if err := disk.Flip(part, rng.IntN(8*size)); err != nil {
+			t.Fatal(err)
+		}
+		goesOn("a part with a flipped bit", disk, 0)
+	}
+}

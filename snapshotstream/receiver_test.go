@@ -58,7 +58,7 @@ func TestResumeAtEveryBoundary(t *testing.T) {
 
 // A session that goes on with a transfer takes it from the one that began it, which notices with its next step.
 func TestTakenOver(t *testing.T) {
-	x := source(t, 4, 12, 20*chunk)
+	x := source(t, 4, 12, 200*chunk) // a mark every three chunks
 	s := open(t, snapshottest.NewDisk())
 	first, err := s.Accept(x.Header())
 	if err != nil {

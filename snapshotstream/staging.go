@@ -117,7 +117,7 @@ func (r *Receiver) resume(st *staging) (err error) {
 		return err
 	}
 	r.written = st.mark.offset
-	if st.recheck {
+	if st.recheck || st.owner != nil { // or a session that is taken over has written more than it noted
 		if err := r.recheck(st); err != nil {
 			return err
 		}

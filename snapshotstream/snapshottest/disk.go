@@ -111,6 +111,19 @@ func (d *Disk) Flip(file string, bit int) error {
 	return nil
 }
 
+// Truncate cuts a file, on the disk and for readers.
+func (d *Disk) Truncate(file string, size int) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, _, err := d.find(file)
+	if err != nil {
+		return err
+	}
+	n.data = slices.Clone(n.data[:size])
+	n.durable = n.durable[:min(size, len(n.durable))]
+	return nil
+}
+
 // Paths returns all files, sorted.
 func (d *Disk) Paths() []string {
 	d.mu.Lock()

@@ -254,7 +254,13 @@ func (c ReportMembers) apply(s *Snapshot, _ wire.Term) Result {
 	if g.Deleted || c.Members.Index <= g.Members.Index && !mutant.Is(mutant.ReportBackwards) {
 		return Result{Unchanged, uint64(g.Members.Index)}
 	}
-	s.putGroup(g.report(c.Members))
+	g = g.report(c.Members)
+	for _, left := range g.Left { // a removed node tells nothing any more, and is never added again (D47)
+		if n, _ := s.Topology.Find(left.Node); n.State == NodeRemoved {
+			g = g.ended(left.Node)
+		}
+	}
+	s.putGroup(g)
 	return Result{Done, uint64(c.Members.Index)}
 }
 

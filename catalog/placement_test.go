@@ -53,6 +53,17 @@ func TestAdmittedAnewItsReplicasAreLost(t *testing.T) {
 	wantResults(t, apply(t, c, 1, RegisterNode{ID: 3, Generation: 77, Addr: "a:3"}), Result{RefusedGeneration, 78})
 }
 
+// D47: a node that was removed by force before it was taken out of its groups has no replica that anybody waits for.
+func TestRemovedNodeLeavesNothingToWaitFor(t *testing.T) {
+	c, _ := born(t)
+	without := ReportMembers{ID: 1, Members: wire.Membership{Index: 9, Voters: nodes(1, 2)}}
+	wantResults(t, apply(t, c, 1, RegisterNode{ID: 3, Generation: 77, Addr: "a:3"}, SetNodeState{ID: 3, State: NodeRemoved}, without),
+		Result{Done, 77}, Result{Done, c.View().Topology.Version - 1}, Result{Done, 9})
+	if g := group(t, c, 1); len(g.Left) != 0 {
+		t.Errorf("a removed node is to tell that its replica has ended: %+v", g.Left)
+	}
+}
+
 // P31, D57: a new node is admitted as often as it asks, and is active at once; a second one under its id is refused.
 func TestAdmitNewNode(t *testing.T) {
 	c, _ := born(t)

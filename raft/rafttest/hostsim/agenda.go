@@ -26,6 +26,12 @@ const (
 	taskProbe
 	taskLeave
 	taskDo
+	taskLook  // a steward's
+	taskJoin  // a node without a cluster asks its way into it
+	taskOff   // a node that was removed is switched off
+	taskCare  // a look at how it stands after a loss
+	taskHaunt // a lost data directory runs once more
+	taskExorcise
 )
 
 // anyLife is the life of a task that does not ask for one.

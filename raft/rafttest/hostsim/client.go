@@ -118,12 +118,15 @@ func (s *Sim) openClients() {
 		}
 		s.clients = append(s.clients, c)
 	}
+	for g := range wire.GroupID(s.plan.Spare) {
+		s.clients = append(s.clients, &client{id: len(s.clients), group: wire.GroupID(s.plan.Groups) + g + 1, home: 1, session: &session{}})
+	}
 }
 
 // move has a client turn to another member, now and then to any node.
 func (s *Sim) move(c *client) {
 	members := s.memberships[c.group].Members()
-	if s.plan.ChangeEvery > 0 && chance(s.rng, s.rate(50)) {
+	if len(members) == 0 || (s.plan.ChangeEvery > 0 || s.plan.Managed) && chance(s.rng, s.rate(50)) {
 		members = ids(s.hosts)
 	}
 	c.home = members[s.rng.IntN(len(members))]
@@ -170,6 +173,10 @@ func (s *Sim) think(c *client) {
 	if c.op != nil {
 		return
 	}
+	if s.fates[c.group] != groupLives {
+		s.rest(c)
+		return
+	}
 	s.operations++
 	op := &operation{id: s.operations, session: c.session, final: s.heal.begun}
 	c.op = op
@@ -205,6 +212,9 @@ func (s *Sim) key() []byte { return []byte{'k', byte('0' + s.rng.IntN(s.plan.Key
 
 // administer draws a metadata command.
 func (s *Sim) administer() []byte {
+	if s.plan.Managed {
+		return s.administerManaged()
+	}
 	id := wire.NodeID(1 + s.rng.IntN(s.plan.Nodes))
 	if chance(s.rng, 500) {
 		return catalog.SetNodeState{ID: id, State: catalog.NodeDraining}.Append(nil)
@@ -319,6 +329,9 @@ func (s *Sim) request(h *host, t *try) {
 func (s *Sim) served(h *host, t *try, r multiraft.Result, err error) {
 	s.broken("callers", s.checks.callers.Answered(t.caller))
 	t.call, t.done, t.result, t.err = nil, true, r, err
+	if err == nil && t.op.kind != opStale && !h.haunted {
+		s.broken("tombstones", s.checks.tombstones.Served(h.id, t.c.group))
+	}
 	if i := slices.Index(h.tries, t); i >= 0 {
 		h.tries = slices.Delete(h.tries, i, i+1)
 	}
@@ -366,7 +379,7 @@ func (s *Sim) answer(t *try) {
 	if op.tries > 1 {
 		s.stats.Repeated++
 	}
-	if op.tries >= maxTries {
+	if op.tries >= maxTries || s.fates[c.group] == groupDeleted {
 		s.stats.Unanswered++
 		s.note("client %d gives up on operation %d", c.id, op.id)
 		s.abandon(c)

@@ -2,6 +2,11 @@
 // forwarding and latch (multiraft.Stepper), the fence as the transport keeps it, group 0's state machine without its file,
 // kv machines with sessions, and clients; over a network, disks and clocks that live in memory and break on demand.
 //
+// In most runs membership runs itself: stewards as in catalog/steward, without their goroutines, carry out what catalog/placement
+// says, while nodes join, are drained and sent away, are removed by force, lose their disk and come back with another, and groups are
+// made and deleted. Frames carry the generation of their data directory, which their receiver holds against its catalog as
+// quictransport does. One disk is lost at a time and only while every group can bear it: more is nobody's promise.
+//
 // One seed draws everything: the size of the cluster, which faults there are and how often (swarm testing), the load with
 // its busy and quiet times, and the schedule. The same seed on the same code gives the same run, event by event, in any
 // process: a run's Hash is over all of them. One to three times faults stop and the cluster must heal: one leader a group,

@@ -22,6 +22,10 @@ const (
 	disturbDisk
 	disturbTransfer
 	disturbChange
+	disturbJoin
+	disturbLeave
+	disturbLoss
+	disturbGroup
 )
 
 // What a value says beside a task's kind.
@@ -33,7 +37,7 @@ const (
 // disturbances are the mean intervals by kind.
 func (s *Sim) disturbances() []time.Duration {
 	p := &s.plan
-	return []time.Duration{p.CrashEvery, p.StopEvery, p.PauseEvery, p.CutEvery, p.DiskEvery, p.TransferEvery, p.ChangeEvery}
+	return []time.Duration{p.CrashEvery, p.StopEvery, p.PauseEvery, p.CutEvery, p.DiskEvery, p.TransferEvery, p.ChangeEvery, p.JoinEvery, p.LeaveEvery, p.LossEvery, p.GroupEvery}
 }
 
 // repeat writes the next of a recurring kind down, at a random distance with the given mean.
@@ -55,9 +59,11 @@ func (s *Sim) doFault(t *task) {
 		if t.value == restartFailed && t.host.up {
 			s.crash(t.host)
 		}
-		if !t.host.up {
+		if !t.host.up && t.host.stage == stageMember {
 			s.start(t.host)
 		}
+	case taskOff:
+		s.switchOff(t.host)
 	case taskDrained:
 		s.stopped(t.host)
 	case taskResume:
@@ -87,8 +93,8 @@ func (s *Sim) alert() {
 
 // glance reads a key at a host, of a group that it leads or believes to lead if there is one. The answer must not be stale.
 func (s *Sim) glance(h *host) {
-	g := wire.GroupID(1 + s.rng.IntN(s.plan.Groups))
-	for led := range wire.GroupID(s.plan.Groups) {
+	g := wire.GroupID(1 + s.rng.IntN(s.plan.Groups+s.plan.Spare))
+	for led := range s.plan.groups() - 1 {
 		if st, here := h.engine().GroupStatus(led + 1); here && st.Role == raft.Leader && chance(s.rng, 700) {
 			g = led + 1
 		}
@@ -127,14 +133,26 @@ func (s *Sim) disturb(kind disturbance) {
 	case disturbTransfer:
 		s.transfer(s.someone())
 	case disturbChange:
-		s.change(s.someone())
+		if s.plan.Managed {
+			s.wish()
+		} else {
+			s.change(s.someone())
+		}
+	case disturbJoin:
+		s.newcomer()
+	case disturbLeave:
+		s.sendAway()
+	case disturbLoss:
+		s.planLoss()
+	case disturbGroup:
+		s.makeOrDelete()
 	}
 }
 
 // someone draws a host; every other time one that leads a group.
 func (s *Sim) someone() *host {
 	if chance(s.rng, 500) {
-		g := wire.GroupID(s.rng.IntN(s.plan.Groups + 1))
+		g := wire.GroupID(s.rng.IntN(int(s.plan.groups())))
 		for _, h := range s.hosts {
 			if h.up {
 				if st, here := h.engine().GroupStatus(g); here && st.Role == raft.Leader {
@@ -281,7 +299,7 @@ func (s *Sim) hurtDisk(h *host) {
 		}
 		s.tell("node %d: the catalog's next transaction fails, fate %d", h.id, h.catalogFate)
 	case 4:
-		m := h.machines[1+s.rng.IntN(s.plan.Groups)]
+		m := h.machines[1+s.rng.IntN(s.plan.Groups+s.plan.Spare)]
 		if m != nil {
 			m.fails = true
 			s.tell("node %d: the machine of group %d fails", h.id, m.group)
@@ -294,12 +312,12 @@ func (s *Sim) transfer(h *host) {
 	if !h.up || h.paused() {
 		return
 	}
-	g := wire.GroupID(s.rng.IntN(s.plan.Groups + 1))
-	members := s.memberships[g].Members()
-	to := members[s.rng.IntN(len(members))]
+	g := wire.GroupID(s.rng.IntN(int(s.plan.groups())))
 	if h.watchers[g] == nil {
 		return
 	}
+	members := s.memberships[g].Members()
+	to := members[s.rng.IntN(len(members))]
 	s.stats.Transfers++
 	s.tell("node %d is asked to have group %d led by node %d", h.id, g, to)
 	s.order(h, "transfer", func(done func(error)) *multiraft.Call { return h.stepper.Transfer(g, to, done) })

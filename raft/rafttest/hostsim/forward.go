@@ -51,8 +51,9 @@ func (s *Sim) on(h *host, life int, do func()) {
 	case h.paused():
 		s.agenda.Add(h.pausedTo, &task{kind: taskDo, host: h, life: life, do: do})
 	default:
-		do()
-		s.pump(h)
+		if do(); h.up { // else what was done has ended the process
+			s.pump(h)
+		}
 	}
 }
 

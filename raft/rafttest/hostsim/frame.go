@@ -11,7 +11,7 @@ import (
 )
 
 // maxNodes is one more than the largest node id.
-const maxNodes = 8
+const maxNodes = 13
 
 // frameKind says what a frame carries.
 type frameKind uint8
@@ -41,12 +41,14 @@ type frame struct {
 	lane     int
 	link     *link
 	conn     int // the connection's life
-	stamp    epoch.Stamp
-	msgs     []wire.Message
-	refused  *frame   // what a notice refuses
-	forward  *forward // of requests, replies and cancels
-	body     []byte
-	err      *wire.Error
+	// generation is that of the data directory it comes from.
+	generation wire.Generation
+	stamp      epoch.Stamp
+	msgs       []wire.Message
+	refused    *frame   // what a notice refuses
+	forward    *forward // of requests, replies and cancels
+	body       []byte
+	err        *wire.Error
 }
 
 // hostRef is a host that prints as its id.
@@ -83,6 +85,7 @@ func (p *port) Send(to wire.NodeID, lane wire.Lane, msgs []wire.Message) error {
 	f := s.newFrame(p.h, to, frameMessages, laneControl)
 	f.msgs = append(f.msgs, msgs...)
 	for i := range msgs {
+		s.broken("tombstones", s.speaks(p.h, &msgs[i]))
 		s.broken("durability", s.checks.durability.Sent(&msgs[i]))
 	}
 	if lane == wire.LaneAppend {
@@ -106,6 +109,7 @@ func (s *Sim) newFrame(from *host, to wire.NodeID, kind frameKind, lane int) *fr
 	}
 	l := s.link(from.id, to)
 	f.from, f.to, f.kind, f.lane, f.link, f.conn = (*hostRef)(from), (*hostRef)(l.other(from)), kind, lane, l, l.life
+	f.generation = from.catalog.Identity.Generation
 	return f
 }
 
@@ -176,6 +180,11 @@ func (s *Sim) arrive(h *host, f *frame) {
 	case cut: // a stream repeats what was lost for as long as its connection stands
 		s.after(between(s.rng, 10*time.Millisecond, 200*time.Millisecond), &task{kind: taskArrive, host: h, life: anyLife, frame: f})
 		return
+	case !h.knows(f.from.id, f.generation) && s.plan.sabotage != blindGeneration: // the connection is about to be closed
+		s.stats.Disowned++
+		s.note("%d disowns %v", h.id, f)
+		s.free(f)
+		return
 	}
 	if s.trace.lines != nil {
 		s.note("recv %v", f)
@@ -187,6 +196,7 @@ func (s *Sim) arrive(h *host, f *frame) {
 	switch f.kind {
 	case frameMessages:
 		s.broken("fence", s.checks.fence.Reached(h.id, h.known, f.stamp, false))
+		s.reached(h, f)
 		h.engine().HandleMessages(f.from.id, f.msgs)
 	case frameRefused:
 		s.rewrite(h, f)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"flotilla/catalog"
+	"flotilla/catalog/placement"
 	"flotilla/raft"
 	"flotilla/raft/multiraft"
 	"flotilla/raft/wire"
@@ -19,6 +21,8 @@ const (
 	// healTimeouts is how many election timeouts healing may take, with healTime on top, once everybody goes on.
 	healTimeouts = 60
 	healTime     = time.Minute
+	// placeTime comes on top where nodes have to join or to leave, and groups to move.
+	placeTime = 2 * time.Minute
 )
 
 // healing is the end of a round: no more faults, and the cluster must come to rest.
@@ -35,11 +39,17 @@ func (s *Sim) beginHealing() {
 	s.tell("no more faults")
 	s.heal.begun = true
 	s.heal.limit = s.now + healTime + healTimeouts*s.plan.Election + s.plan.LateMax + s.plan.SlowSyncMax
+	if s.plan.Managed {
+		s.heal.limit += placeTime
+	}
 	s.mend()
 	for _, h := range s.hosts {
 		s.heal.limit = max(s.heal.limit, h.pausedTo+healTime+healTimeouts*s.plan.Election)
 		h.disk.full, h.hung = false, 0
-		if !h.up {
+		switch {
+		case h.haunted:
+			s.exorcise(h)
+		case !h.up && h.stage == stageMember:
 			s.start(h)
 		}
 	}
@@ -90,13 +100,19 @@ func (s *Sim) ailing() string {
 	var calm strings.Builder
 	for _, h := range s.hosts {
 		switch {
+		case h.stage == stageGone:
+		case h.stage == stageOutside:
+			return fmt.Sprintf("node %d has not joined", h.id)
 		case !h.up || h.failed || h.stopping || h.paused():
 			return fmt.Sprintf("node %d does not run", h.id)
 		case !h.ready:
 			return fmt.Sprintf("node %d is not ready", h.id)
 		}
 	}
-	for g := range wire.GroupID(s.plan.Groups + 1) {
+	for g := range s.plan.groups() {
+		if s.fates[g] != groupLives {
+			continue
+		}
 		st, why := s.agreed(g)
 		if why != "" {
 			return why
@@ -104,12 +120,15 @@ func (s *Sim) ailing() string {
 		fmt.Fprintf(&calm, "%d@%d %v %v ", st.Leader, st.Term, st.Voters, st.Learners)
 	}
 	for _, c := range s.clients {
-		if !c.final {
+		if !c.final && s.fates[c.group] == groupLives {
 			if c.op == nil {
 				s.think(c)
 			}
 			return fmt.Sprintf("client %d has not succeeded", c.id)
 		}
+	}
+	if why := s.misplaced(); why != "" {
+		return why
 	}
 	if why := s.differing(); why != "" {
 		return why
@@ -123,6 +142,30 @@ func (s *Sim) ailing() string {
 	return ""
 }
 
+// misplaced returns what is not where it is wanted, "" when everything is.
+func (s *Sim) misplaced() string {
+	if !s.plan.Managed {
+		return ""
+	}
+	v, replicas := s.living()[0].catalog, map[wire.NodeID][]wire.GroupID{}
+	for _, h := range s.living() {
+		if n, _ := v.Topology.Find(h.id); n.State == catalog.NodeRemoved {
+			s.switchOff(h)
+			return fmt.Sprintf("node %d was removed and runs", h.id)
+		}
+		for _, st := range h.disk.Groups() {
+			replicas[h.id] = append(replicas[h.id], st.Group)
+		}
+	}
+	if err := s.checks.placed.Healed(&v, replicas); err != nil {
+		return err.Error()
+	}
+	if changes := placement.Plan(&v); len(changes) > 0 {
+		return fmt.Sprintf("something is to be planned: %+v", changes[0])
+	}
+	return ""
+}
+
 // agreed returns what all members of group g say of it, or that they do not say the same.
 func (s *Sim) agreed(g wire.GroupID) (all multiraft.GroupStatus, why string) {
 	leaders := 0
@@ -130,6 +173,9 @@ func (s *Sim) agreed(g wire.GroupID) (all multiraft.GroupStatus, why string) {
 		return all, fmt.Sprintf("group %d is in a joint configuration", g)
 	}
 	for i, n := range s.memberships[g].Members() {
+		if !s.hosts[n-1].up {
+			return all, fmt.Sprintf("group %d has node %d, which is gone", g, n)
+		}
 		st, _ := s.hosts[n-1].engine().GroupStatus(g)
 		if st.Role == raft.Leader {
 			leaders++
@@ -153,9 +199,9 @@ func (s *Sim) agreed(g wire.GroupID) (all multiraft.GroupStatus, why string) {
 
 // differing compares the machines; it is called when all have applied the same.
 func (s *Sim) differing() string {
-	first := s.hosts[0]
+	first := s.living()[0]
 	meta, _ := first.engine().GroupStatus(wire.MetadataGroup)
-	for _, h := range s.hosts {
+	for _, h := range s.living() {
 		switch {
 		case h.catalog.Digest() != first.catalog.Digest():
 			s.broken("convergence", fmt.Errorf("nodes %d and %d differ in their metadata", h.id, first.id))
@@ -165,7 +211,7 @@ func (s *Sim) differing() string {
 		}
 		for g, m := range h.machines {
 			members := s.memberships[g].Members()
-			if m == nil || !slices.Contains(members, h.id) {
+			if m == nil || s.fates[g] != groupLives || !slices.Contains(members, h.id) {
 				continue
 			}
 			other := s.hosts[members[0]-1].machines[g]
@@ -182,7 +228,7 @@ func (s *Sim) differing() string {
 func (s *Sim) end() {
 	s.tell("healed for good")
 	s.heal.done = true
-	for _, h := range s.hosts {
+	for _, h := range s.living() {
 		h.stepper.Kill()
 	}
 	s.broken("callers", s.checks.callers.Over())

@@ -28,6 +28,10 @@ type host struct {
 	known epoch.Epoch
 	// metaCount is the number of metadata commands in the catalog.
 	metaCount int
+	stage     stage
+	// ghost is a data directory that was lost, haunted that it runs instead of the present one.
+	ghost   *directory
+	haunted bool
 
 	// The process. life counts starts; tasks of an earlier life are stale.
 	up       bool
@@ -48,6 +52,7 @@ type host struct {
 	// catalogFate says that the catalog's next transaction is to fail, and what of it will be found there.
 	catalogFate catalogFate
 	hung        time.Duration
+	steward     steward
 }
 
 // catalogFate is what becomes of a transaction.
@@ -77,7 +82,7 @@ func (s *Sim) newHost(id wire.NodeID) *host {
 	m := logstoretest.NewMemory()
 	var birth []wire.LogUpdate
 	for g := range wire.GroupID(s.plan.Groups + 1) { // those who may be made members later hold an empty log from the beginning
-		if voters := s.plan.voters(g); s.plan.ChangeEvery > 0 || slices.Contains(voters, id) {
+		if voters := s.plan.voters(g); s.plan.ChangeEvery > 0 && !s.plan.Managed || slices.Contains(voters, id) {
 			birth = append(birth, wire.LogUpdate{Group: g, Create: true, Membership: wire.Membership{Voters: voters}})
 		}
 	}
@@ -95,7 +100,7 @@ func (s *Sim) newHost(id wire.NodeID) *host {
 // birth is the catalog that a node is born with.
 func (s *Sim) birth(id wire.NodeID) catalog.Snapshot {
 	c := catalog.Snapshot{
-		Born: true, Identity: catalog.Identity{ClusterName: "simulated", NodeID: id, Generation: wire.Generation(id)},
+		Born: true, Identity: catalog.Identity{ClusterID: wire.ClusterID{1}, ClusterName: "simulated", NodeID: id, Generation: wire.Generation(id)},
 		Settings: catalog.Settings{Groups: uint64(s.plan.Groups), Replication: uint64(s.plan.Replicas)},
 		Topology: catalog.Topology{Version: 1}, Routing: catalog.Routing{Version: 1},
 	}
@@ -105,7 +110,11 @@ func (s *Sim) birth(id wire.NodeID) catalog.Snapshot {
 		})
 	}
 	for g := range wire.GroupID(s.plan.Groups + 1) {
-		c.Groups = append(c.Groups, catalog.Group{ID: g, Voters: s.plan.voters(g)})
+		group := catalog.Group{ID: g, Voters: s.plan.voters(g)}
+		if s.plan.Managed {
+			group = group.Founded()
+		}
+		c.Groups = append(c.Groups, group)
 	}
 	for i := range c.Routing.Shards {
 		c.Routing.Shards[i] = wire.GroupID(i%s.plan.Groups + 1)
@@ -118,6 +127,7 @@ func (s *Sim) start(h *host) {
 	h.life++
 	h.up, h.pausedTo, h.turning, h.applying, h.ready, h.stopping, h.failed = true, 0, false, false, false, false, false
 	h.tries, h.catalogFate = nil, fateWell
+	h.steward = newSteward(s.plan.groups())
 	h.catalog.Incarnation++
 	h.known = h.catalog.Epoch
 	h.fence = epoch.NewHolder(h.catalog.Epoch)
@@ -126,30 +136,27 @@ func (s *Sim) start(h *host) {
 		Self: h.id, Workers: s.plan.Workers, ApplyWorkers: 1, Heartbeat: s.plan.Heartbeat, ElectionTimeout: s.plan.Election,
 		Seed: uint64(h.catalog.Incarnation)*0x9e3779b97f4a7c15 ^ s.plan.Seed ^ uint64(h.id)<<40,
 		Log:  h.disk, Transport: port, EpochBump: func(t wire.Term) []byte { return catalog.EpochBump{Term: t}.Append(nil) },
-		GroupBytes: s.plan.GroupBytes, Events: func(e multiraft.Event) { s.event(h, e) }, Now: s.clock,
+		GroupBytes: s.plan.GroupBytes, Promote: s.promote(h), Events: func(e multiraft.Event) { s.event(h, e) }, Now: s.clock,
 	}, port.forward)
 	if err != nil {
 		s.broken("engine", err)
 		return
 	}
 	h.stepper = stepper
-	h.machines = make([]*machine, s.plan.Groups+1)
-	h.watchers = make([]*multiraft.Watcher, s.plan.Groups+1)
+	h.machines = make([]*machine, s.plan.groups())
+	h.watchers = make([]*multiraft.Watcher, s.plan.groups())
 	for _, st := range h.disk.Groups() {
-		cfg := multiraft.GroupConfig{ID: st.Group, Machine: &metadata{h}, Applied: h.catalog.Applied, Vet: vetMetadata}
-		if st.Group != wire.MetadataGroup {
-			h.machines[st.Group] = &machine{h: h, group: st.Group, kv: kv.New()}
-			cfg.Machine, cfg.Applied, cfg.Vet = h.machines[st.Group], 0, kv.Vet
-		}
-		err := h.engine().AddGroup(cfg)
-		if err == nil {
-			h.watchers[st.Group], err = h.engine().Watch(st.Group)
-		}
+		s.checks.rebirths.Effect(st.Group, &st.Membership)
+		err := h.engine().AddGroup(h.groupConfig(st.Group))
 		s.broken("engine", err)
+		s.watchGroup(h, st.Group)
 	}
 	s.stats.Restarts++
 	s.tell("node %d starts: incarnation %d, epoch %d, metadata applied to %d", h.id, h.catalog.Incarnation, h.catalog.Epoch, h.catalog.Applied)
 	s.after(between(s.rng, 0, h.tick), &task{kind: taskTick, host: h, life: h.life})
+	if s.plan.Managed {
+		s.after(between(s.rng, 0, lookEvery), &task{kind: taskLook, host: h, life: h.life})
+	}
 	for _, o := range s.hosts {
 		if o == h {
 			continue
@@ -161,6 +168,32 @@ func (s *Sim) start(h *host) {
 		}
 	}
 	s.pump(h)
+}
+
+// groupConfig is what an engine is told of a group.
+func (h *host) groupConfig(id wire.GroupID) multiraft.GroupConfig {
+	g, _ := h.catalog.FindGroup(id)
+	cfg := multiraft.GroupConfig{ID: id, Machine: &metadata{h}, Applied: h.catalog.Applied, Vet: vetMetadata, Since: g.SinceOf(h.id)}
+	if id != wire.MetadataGroup {
+		h.machines[id] = &machine{h: h, group: id, kv: kv.New()}
+		cfg.Machine, cfg.Applied, cfg.Vet = h.machines[id], 0, kv.Vet
+	}
+	return cfg
+}
+
+// watchGroup takes a group up that the engine has.
+func (s *Sim) watchGroup(h *host, g wire.GroupID) {
+	var err error
+	h.watchers[g], err = h.engine().Watch(g)
+	s.broken("engine", err)
+}
+
+// inspect tells the checkers what is on the disk.
+func (s *Sim) inspect(h *host) {
+	for g := range s.plan.groups() {
+		st, _ := h.disk.State(g)
+		s.checks.durability.Synced(h.id, g, st.HardState, st.Last)
+	}
 }
 
 func vetMetadata(command []byte) error {
@@ -198,11 +231,7 @@ func (s *Sim) bury(h *host) {
 	if h.lying() {
 		h.disk.HoldSyncs()
 	}
-	for g := range wire.GroupID(s.plan.Groups + 1) {
-		if st, here := h.disk.State(g); here {
-			s.checks.durability.Synced(h.id, g, st.HardState, st.Last)
-		}
-	}
+	s.inspect(h)
 	s.forgetForwards(h)
 	s.reviewLinks(h)
 }
@@ -323,6 +352,7 @@ func (s *Sim) event(h *host, e multiraft.Event) {
 		s.fail(h, 20*time.Second)
 	case multiraft.MembershipChanged:
 		s.tell("node %d: group %d has %s", h.id, e.Group, rafttest.FormatMembership(&e.Membership))
+		s.checks.rebirths.Effect(e.Group, &e.Membership)
 		if m := &s.memberships[e.Group]; m.Index < e.Membership.Index {
 			*m = e.Membership
 			s.stats.Changes++
@@ -359,7 +389,10 @@ func (s *Sim) leaderChanged(h *host, e *multiraft.LeaderChanged) {
 		s.broken("calm", fmt.Errorf("node %d takes over group %d in term %d with nothing wrong", h.id, e.Group, e.Term))
 	}
 	s.broken("machines", s.checks.machines.Elected(h.id, e.Group, e.Term, func(i wire.Index) wire.Term {
-		term, _ := h.disk.Term(e.Group, i)
+		term, err := h.disk.Term(e.Group, i)
+		if errors.Is(err, wire.ErrCompacted) { // before what its catalog began with
+			return s.checks.machines.Term(e.Group, i)
+		}
 		return term
 	}))
 }

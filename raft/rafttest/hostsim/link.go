@@ -34,13 +34,15 @@ func (l *link) other(h *host) *host {
 	return l.a
 }
 
-// whole reports whether a connection can stand: both hosts run, and frames get through.
+// whole reports whether a connection can stand: both hosts run and know each other, and frames get through.
 func (l *link) whole(halfOpen bool) bool {
 	cut := l.cut[0] || l.cut[1]
 	if halfOpen {
 		cut = l.cut[0] && l.cut[1]
 	}
-	return l.a.up && l.b.up && !l.a.paused() && !l.b.paused() && !cut
+	a, b := l.a, l.b
+	known := a.knows(b.id, b.catalog.Identity.Generation) && b.knows(a.id, a.catalog.Identity.Generation)
+	return a.up && b.up && !a.paused() && !b.paused() && !cut && (known || a.s.plan.sabotage == blindGeneration)
 }
 
 // link returns the link between two hosts.

@@ -27,6 +27,9 @@ var errMachine = errors.New("state machine out of order")
 func (m *machine) Apply(batch []multiraft.Command) ([][]byte, error) {
 	s := m.h.s
 	s.watch(m.h, m.group, batch[0].Index)
+	if !m.h.haunted {
+		s.broken("tombstones", s.checks.tombstones.Served(m.h.id, m.group))
+	}
 	if m.fails {
 		return nil, errMachine
 	}
@@ -144,10 +147,15 @@ func (m *metadata) Apply(batch []multiraft.Command) ([][]byte, error) {
 			return nil, err
 		}
 		for j, r := range results {
-			s.applied(h, wire.MetadataGroup, h.metaCount, &batch[i+j], r)
+			if s.applied(h, wire.MetadataGroup, h.metaCount, &batch[i+j], r) {
+				s.decided(batch[i+j].Data, r)
+			}
 			h.metaCount++
 		}
-		h.catalog = next
+		moved := h.catalog.Topology.Version != next.Topology.Version
+		if h.catalog = next; moved {
+			s.learnTopology(h)
+		}
 		all = append(all, results...)
 		s.broken("epochs", s.checks.epochs.Applied(h.id, next.Epoch, next.EpochTerm))
 		i = n

@@ -60,6 +60,8 @@ type Plan struct {
 	CrashEvery, StopEvery, PauseEvery, CutEvery, DiskEvery, TransferEvery, ChangeEvery time.Duration
 	DownMax, PauseMax, CutMax                                                          time.Duration
 
+	Membership
+
 	sabotage sabotage
 }
 
@@ -78,6 +80,10 @@ const (
 	noSessions
 	// staleReads: linearizable reads are answered from whatever state there is.
 	staleReads
+	// blindGeneration: frames of lost data directories are admitted.
+	blindGeneration
+	// silentLoss: a disk that was lost is replaced and nobody is told.
+	silentLoss
 )
 
 // Draw returns the plan of a seed.
@@ -114,6 +120,7 @@ func Draw(seed uint64) Plan {
 	if p.Peaceful = chance(r, 40); !p.Peaceful {
 		p.drawFaults(r)
 	}
+	p.drawMembership()
 	return p
 }
 
@@ -212,7 +219,7 @@ func (p *Plan) String() string {
 		p.Skew, p.TurnMax, p.Hiccup, p.HiccupMax, p.DelayMin, p.DelayMax, p.Loss, p.Duplicates, p.Late, p.LateMax, p.Ordered, p.HalfOpen, p.QueueMax, p.Full, p.GroupBytes)
 	fmt.Fprintf(&b, "  sync %v slow %d/%v; apply %v; %d clients, %d keys, busy %v quiet %v think %v idle %v\n",
 		p.SyncMax, p.SlowSync, p.SlowSyncMax, p.ApplyMax, p.Clients, p.Keys, p.BusyMean, p.QuietMean, p.ThinkBusy, p.ThinkIdle)
-	fmt.Fprintf(&b, "  every: crash %v (down %v) stop %v pause %v (%v) cut %v (%v) disk %v transfer %v change %v", p.CrashEvery, p.DownMax, p.StopEvery,
-		p.PauseEvery, p.PauseMax, p.CutEvery, p.CutMax, p.DiskEvery, p.TransferEvery, p.ChangeEvery)
+	fmt.Fprintf(&b, "  every: crash %v (down %v) stop %v pause %v (%v) cut %v (%v) disk %v transfer %v change %v; %s", p.CrashEvery, p.DownMax, p.StopEvery,
+		p.PauseEvery, p.PauseMax, p.CutEvery, p.CutMax, p.DiskEvery, p.TransferEvery, p.ChangeEvery, p.Membership.String())
 	return b.String()
 }

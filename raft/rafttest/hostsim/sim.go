@@ -35,6 +35,11 @@ type Sim struct {
 	led []int
 	// memberships are the latest ones that took effect anywhere, by group.
 	memberships []wire.Membership
+	// fates says what has become of each group.
+	fates []fate
+	care  care
+	// generations counts the data directories that came after the first ones.
+	generations int
 }
 
 // checks are the checkers of a run.
@@ -49,6 +54,10 @@ type checks struct {
 	watchers   check.Watchers
 	callers    check.Callers
 	outcomes   check.Outcomes
+	identities check.Identities
+	rebirths   check.Rebirths
+	tombstones check.Tombstones
+	placed     check.Placed
 	sessions   []check.Sessions  // by group
 	registers  []check.Registers // by group
 }
@@ -84,8 +93,8 @@ func Simulate(seed uint64) Result { return Run(Draw(seed), nil) }
 func Run(p Plan, lines func(at time.Duration, line string)) Result {
 	s := &Sim{plan: p, rng: rand.New(rand.NewPCG(p.Seed, 0xd1b54a32d192ed03))}
 	s.trace = trace{Hash: replay.NewHash(), lines: lines}
-	s.checks.sessions = make([]check.Sessions, p.Groups+1)
-	s.checks.registers = make([]check.Registers, p.Groups+1)
+	s.checks.sessions = make([]check.Sessions, p.groups())
+	s.checks.registers = make([]check.Registers, p.groups())
 	s.guard(func() {
 		s.open()
 		s.loop()
@@ -108,10 +117,13 @@ func (s *Sim) guard(do func()) {
 // open makes the cluster and writes down what begins by itself.
 func (s *Sim) open() {
 	s.links = make([]*link, maxNodes*maxNodes)
-	s.led = make([]int, s.plan.Groups+1)
+	s.led, s.fates = make([]int, s.plan.groups()), make([]fate, s.plan.groups())
 	for g := range wire.GroupID(s.plan.Groups + 1) {
 		s.memberships = append(s.memberships, wire.Membership{Voters: s.plan.voters(g)})
+		s.checks.rebirths.Effect(g, &s.memberships[g])
+		s.fates[g] = groupLives
 	}
+	s.memberships = append(s.memberships, make([]wire.Membership, s.plan.Spare)...)
 	for n := range wire.NodeID(s.plan.Nodes) {
 		s.hosts = append(s.hosts, s.newHost(n+1))
 	}
@@ -220,6 +232,16 @@ func (s *Sim) do(t *task) {
 		s.beginHealing()
 	case taskProbe:
 		s.probe()
+	case taskLook:
+		s.look(t.host)
+	case taskJoin:
+		s.join(t.host)
+	case taskCare:
+		s.tendCare()
+	case taskHaunt:
+		s.haunt(t.host)
+	case taskExorcise:
+		s.exorcise(t.host)
 	default:
 		s.doFault(t)
 	}

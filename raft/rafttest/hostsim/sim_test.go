@@ -26,7 +26,8 @@ func TestSmoke(t *testing.T) {
 	t.Log(sum)
 	// A smoke without fire proves nothing: the load must have been real.
 	n := int(seeds)
-	if sum.Elections < 10*n || sum.Applied < 500*n || sum.Crashes < n || sum.ReadsOK < 200*n || sum.Refused < 10*n || sum.Forwards < 100*n || sum.Unknown < 10*n {
+	if sum.Elections < 10*n || sum.Applied < 500*n || sum.Crashes < n || sum.ReadsOK < 200*n || sum.Refused < 10*n || sum.Forwards < 100*n || sum.Unknown < 10*n ||
+		sum.Made < 10*n || sum.Ended < 5*n || sum.Reports < 50*n || sum.Joined+sum.Replaced < n || sum.Left < 1 || sum.Created < 1 {
 		t.Errorf("too little happened in %d seeds: %s", seeds, sum)
 	}
 }
@@ -51,6 +52,8 @@ func TestSabotageIsFound(t *testing.T) {
 		{"an acknowledgement before it is durable", earlyAck, []string{"durability"}},
 		{"sessions that do not tell repetitions", noSessions, []string{"sessions"}},
 		{"stale reads served as linearizable", staleReads, []string{"registers"}},
+		{"a lost data directory that is heard", blindGeneration, []string{"identities"}},
+		{"a disk that is replaced and nobody is told", silentLoss, []string{"rebirths"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for seed := uint64(1); seed <= 20; seed++ {

@@ -84,6 +84,10 @@ type Stats struct {
 	Epochs, Connections, Metadata   int
 	Conflicts, Repeated, Unanswered int
 	Followed, Quarantined, Changes  int
+	// Of membership that runs itself.
+	Joined, Left, Replaced, Ghosts int
+	Made, Ended, Reports, Disowned int
+	Created, Deleted               int
 }
 
 // Plus returns the sum of two counts.
@@ -96,6 +100,8 @@ func (s Stats) Plus(t Stats) Stats {
 		s.Reads + t.Reads, s.ReadsOK + t.ReadsOK, s.Stale + t.Stale, s.Forwards + t.Forwards, s.Applied + t.Applied, s.Transfers + t.Transfers,
 		s.Epochs + t.Epochs, s.Connections + t.Connections, s.Metadata + t.Metadata, s.Conflicts + t.Conflicts, s.Repeated + t.Repeated,
 		s.Unanswered + t.Unanswered, s.Followed + t.Followed, s.Quarantined + t.Quarantined, s.Changes + t.Changes,
+		s.Joined + t.Joined, s.Left + t.Left, s.Replaced + t.Replaced, s.Ghosts + t.Ghosts, s.Made + t.Made, s.Ended + t.Ended, s.Reports + t.Reports,
+		s.Disowned + t.Disowned, s.Created + t.Created, s.Deleted + t.Deleted,
 	}
 }
 
@@ -103,8 +109,10 @@ func (s Stats) Plus(t Stats) Stats {
 func (s Stats) String() string {
 	return fmt.Sprintf("%v simulated; %d events, %d turns, %d commits; %d frames (%d lost, %d refused by the fence), %d connections, %d forwards\n"+
 		"%d elections, %d epochs, %d transfers, %d changes of membership; %d crashes, %d stops, %d pauses, %d cuts, %d disk faults, %d quarantined, %d starts\n"+
-		"%d writes tried (%d acknowledged, %d unknown, %d repeated, %d conflicts), %d commands applied first; %d reads (%d answered, %d stale, %d of one's own write elsewhere); %d metadata commands",
+		"%d writes tried (%d acknowledged, %d unknown, %d repeated, %d conflicts), %d commands applied first; %d reads (%d answered, %d stale, %d of one's own write elsewhere); %d metadata commands\n"+
+		"%d joined, %d removed, %d disks replaced, %d lost ones came back (%d frames disowned); %d replicas made, %d ended, %d reports; %d groups created, %d deleted",
 		s.Simulated.Round(time.Second), s.Events, s.Turns, s.Commits, s.Frames, s.Lost, s.Refused, s.Connections, s.Forwards,
 		s.Elections, s.Epochs, s.Transfers, s.Changes, s.Crashes, s.Stops, s.Pauses, s.Cuts, s.DiskFaults, s.Quarantined, s.Restarts,
-		s.Writes, s.Acknowledged, s.Unknown, s.Repeated, s.Conflicts, s.Applied, s.Reads, s.ReadsOK, s.Stale, s.Followed, s.Metadata)
+		s.Writes, s.Acknowledged, s.Unknown, s.Repeated, s.Conflicts, s.Applied, s.Reads, s.ReadsOK, s.Stale, s.Followed, s.Metadata,
+		s.Joined, s.Left, s.Replaced, s.Ghosts, s.Disowned, s.Made, s.Ended, s.Reports, s.Created, s.Deleted)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"flotilla/catalog"
 	"flotilla/epoch"
 	"flotilla/kv"
 	"flotilla/raft/wire"
@@ -48,8 +49,11 @@ func TestCheckersBite(t *testing.T) {
 	callers(t)
 	sessions(t)
 	registers(t)
+	members(t)
+	placed(t)
 	for _, name := range []string{
 		"Elections", "Logs", "Machines", "Durability", "Epochs", "Fence", "Readiness", "Watchers", "Callers", "Outcomes", "Sessions", "Registers",
+		"Identities", "Rebirths", "Tombstones", "Placed",
 	} {
 		if !bitten[name] {
 			t.Errorf("no bad history for %s", name)
@@ -226,6 +230,64 @@ func registers(t *testing.T) {
 	bite(t, "removed and found", s{a, removed(2), found(0, 1, "a")}, s{a, removed(2), found(0, 2, "a")}, "never written")
 	bite(t, "write lost its place", s{a, wrote(0, 1), b, wrote(1, 2)}, s{a, b, wrote(2, 1)}, "began after revision 2")
 	bite(t, "write that nobody made", s{a, wrote(0, 1)}, s{a, wrote(0, 2)}, "nobody wrote it")
+}
+
+func members(t *testing.T) {
+	type i = []step[Identities]
+	reached := func(came, known wire.Generation, removed bool) step[Identities] {
+		return func(c *Identities) error { return c.Reached(1, 2, came, known, removed) }
+	}
+	bite(t, "heard under a lost identity", i{reached(7, 0, false), reached(7, 7, false)}, i{reached(7, 8, false)}, "knows generation 8")
+	bite(t, "heard after its removal", i{reached(7, 7, false)}, i{reached(7, 7, true)}, "was removed")
+
+	type r = []step[Rebirths]
+	effect := func(index wire.Index, voters ...wire.NodeID) step[Rebirths] {
+		return func(c *Rebirths) error { c.Effect(1, &wire.Membership{Index: index, Voters: voters}); return nil }
+	}
+	lost := func(c *Rebirths) error { c.Lost(2, 1); return nil }
+	made := func(c *Rebirths) error { return c.Made(2, 1) }
+	bite(t, "made again while it counts", r{effect(0, 1, 2, 3), made, lost, effect(5, 1, 3), effect(9, 1, 2, 3), made},
+		r{effect(0, 1, 2, 3), lost, effect(5, 1, 2, 3, 4), made}, "has lost one")
+	bite(t, "made again by an old membership", r{effect(5, 1, 3), lost, effect(6, 2, 3), made},
+		r{effect(5, 1, 2, 3), lost, effect(4, 1, 3), made}, "has lost one")
+
+	type d = []step[Tombstones]
+	served := func(n wire.NodeID) step[Tombstones] { return func(c *Tombstones) error { return c.Served(n, 1) } }
+	ended := func(c *Tombstones) error { c.Ended(2, 1); return nil }
+	bite(t, "serves a tombstone", d{served(2), ended, served(3)}, d{ended, served(2)}, "node 2 serves group 1")
+}
+
+func placed(t *testing.T) {
+	type p = []step[Placed]
+	nodes := func(a, b, c catalog.NodeState) catalog.Topology {
+		return catalog.Topology{Nodes: []catalog.Node{{ID: 1, State: a}, {ID: 2, State: b}, {ID: 3, State: c}}}
+	}
+	group := func(id wire.GroupID, voters ...wire.NodeID) catalog.Group {
+		return catalog.Group{ID: id, Voters: voters}.Founded()
+	}
+	healed := func(v catalog.Snapshot, two ...wire.GroupID) step[Placed] {
+		v.Settings.Replication = 2
+		return func(c *Placed) error { return c.Healed(&v, map[wire.NodeID][]wire.GroupID{2: two}) }
+	}
+	active, drained := catalog.NodeActive, catalog.NodeDraining
+	all := nodes(active, active, active)
+	meta := group(0, 1, 2, 3)
+	good := healed(catalog.Snapshot{Topology: all, Groups: []catalog.Group{meta, group(1, 1, 2)}}, 0, 1)
+	for _, c := range []struct {
+		name string
+		bad  step[Placed]
+		says string
+	}{
+		{"a node that leaves for ever", healed(catalog.Snapshot{Topology: nodes(active, active, catalog.NodeLeaving), Groups: []catalog.Group{meta}}, 0), "leaving still"},
+		{"too few voters", healed(catalog.Snapshot{Topology: all, Groups: []catalog.Group{meta, group(1, 2)}}, 0, 1), "1 voters"},
+		{"on a drained node", healed(catalog.Snapshot{Topology: nodes(active, active, drained), Groups: []catalog.Group{group(0, 1, 2), group(1, 2, 3)}}, 0, 1), "to have nothing"},
+		{"a member without a replica", healed(catalog.Snapshot{Topology: all, Groups: []catalog.Group{meta, group(1, 1, 2)}}, 0), "is a member: true"},
+		{"a replica of a tombstone", healed(catalog.Snapshot{Topology: all, Groups: []catalog.Group{meta, {ID: 1, Deleted: true}}}, 0, 1), "is a member: false"},
+		{"out of group 0", healed(catalog.Snapshot{Topology: all, Groups: []catalog.Group{group(0, 1, 2)}}, 0), "no member of group 0"},
+		{"never settles", healed(catalog.Snapshot{Topology: all, Groups: []catalog.Group{meta, {ID: 1, Voters: []wire.NodeID{1, 2}, Members: wire.Membership{Voters: []wire.NodeID{1, 3}}}}}, 0), "is wanted on [1 2]"},
+	} {
+		bite(t, c.name, p{good}, p{c.bad}, c.says)
+	}
 }
 
 // TestFloor: whoever asks after an answer must not be told less.

@@ -85,3 +85,13 @@ func (c *Machines) Elected(node wire.NodeID, g wire.GroupID, term wire.Term, ter
 
 // Count returns how many commands of group g are known to have been applied.
 func (c *Machines) Count(g wire.GroupID) int { return len(at(&c.groups, g).applied) }
+
+// Term returns the term of the command of group g that was applied at index, 0 for none.
+func (c *Machines) Term(g wire.GroupID, index wire.Index) wire.Term {
+	h := at(&c.groups, g)
+	i, found := slices.BinarySearchFunc(h.applied, index, func(a Applied, i wire.Index) int { return int(a.Index) - int(i) })
+	if !found {
+		return 0
+	}
+	return h.applied[i].Term
+}

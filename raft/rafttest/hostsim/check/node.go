@@ -49,3 +49,9 @@ func (c *Watchers) Saw(node wire.NodeID, life int, g wire.GroupID, applied, next
 	*s = seen{life, applied}
 	return nil
 }
+
+// Ended is told that node's replica of g is no more: one that is made again begins anew.
+func (c *Watchers) Ended(node wire.NodeID, g wire.GroupID) {
+	c.nodes = grow(c.nodes, int(node)+1)
+	*at(&c.nodes[node], g) = seen{}
+}

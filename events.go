@@ -2,6 +2,7 @@ package flotilla
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -30,7 +31,13 @@ func (h *Host) engineEvent(e multiraft.Event) {
 	}
 }
 
-func (h *Host) stepEvent(e steward.StepFailed) { eventlog.Write(h.log, slog.LevelInfo, "placement", e) }
+func (h *Host) stepEvent(e steward.StepFailed) {
+	level := slog.LevelInfo
+	if refused := (*Error)(nil); errors.As(e.Err, &refused) && refused.Retryable() {
+		level = slog.LevelDebug // it is tried again, and most often only early
+	}
+	eventlog.Write(h.log, level, "placement", e)
+}
 
 // Event is something that happened on this node: one of the types of package raft/multiraft that end up in its log.
 type Event = multiraft.Event

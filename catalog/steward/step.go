@@ -68,7 +68,7 @@ func (s *Steward) report(ctx context.Context, id wire.GroupID, members wire.Memb
 	return err
 }
 
-// plan has what is wanted brought up to date. Refusals are no trouble: the next look plans anew.
+// plan has what is wanted brought up to date. When the topology changed meanwhile the next look plans anew.
 func (s *Steward) plan(ctx context.Context, view *catalog.Snapshot) {
 	planned := task{kind: taskPlan}
 	if view.Topology.Version == s.content || s.underWay(planned) {
@@ -81,8 +81,12 @@ func (s *Steward) plan(ctx context.Context, view *catalog.Snapshot) {
 	}
 	s.start(ctx, planned, "plan placements", restAfterError, func(ctx context.Context) error {
 		for _, c := range changes[:min(len(changes), maxPlanned)] {
-			if r, err := s.propose(ctx, c); err != nil || r.Outcome.Refused() {
+			r, err := s.propose(ctx, c)
+			switch {
+			case err != nil || r.Outcome == catalog.RefusedVersion:
 				return err
+			case r.Outcome.Refused():
+				return &wire.Error{Code: wire.CodeInternal, Detail: fmt.Sprintf("a plan of version %d: %s", view.Topology.Version, r.Outcome)}
 			}
 		}
 		return nil

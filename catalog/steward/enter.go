@@ -46,7 +46,7 @@ func (e *Entrance) Certify(ctx context.Context, tlsDir, token string) error {
 	if err != nil {
 		return err
 	}
-	return key.WriteDir(tlsDir, cert, authority)
+	return key.WriteDir(tlsDir, t, cert, authority)
 }
 
 // Enter has a member of the cluster take the node in, and writes what it begins with: the log of group 0, then the catalog's

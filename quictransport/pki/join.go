@@ -88,11 +88,14 @@ func HashSecret(secret []byte) [32]byte {
 	return sha256.Sum256(append([]byte("flotilla join token\x00"), secret...))
 }
 
+// Names reports whether the token names ca as the cluster's authority.
+func (t *JoinToken) Names(ca *x509.Certificate) bool { return sha256.Sum256(ca.Raw) == t.authority }
+
 // TLS is the configuration by which the bearer dials a member: the member shows the authority that the token names.
 func (t *JoinToken) TLS(cluster string) *tls.Config {
 	conf := &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{JoinProtocol}, InsecureSkipVerify: true}
 	conf.VerifyConnection = func(cs tls.ConnectionState) error {
-		i := slices.IndexFunc(cs.PeerCertificates, func(c *x509.Certificate) bool { return sha256.Sum256(c.Raw) == t.authority })
+		i := slices.IndexFunc(cs.PeerCertificates, t.Names)
 		if i < 1 {
 			return &Error{Fault: FaultUnknownCA, Detail: "the member does not show the authority that the join token names"}
 		}
@@ -148,7 +151,8 @@ type Request struct {
 	key *ecdsa.PrivateKey
 }
 
-// NewRequest makes a key for a node. Hosts are as in IssueNode.
+// NewRequest makes a key for a node. Hosts are as in IssueNode; what SignNode would refuse is refused here, before a token is
+// spent for it.
 func NewRequest(cluster string, id wire.NodeID, hosts []string) (*Request, error) {
 	name := NodeName(cluster, id)
 	if err := name.Validate(); err != nil {
@@ -166,6 +170,9 @@ func NewRequest(cluster string, id wire.NodeID, hosts []string) (*Request, error
 			tmpl.DNSNames = append(tmpl.DNSNames, h)
 		}
 	}
+	if err := checkHosts(tmpl.DNSNames, tmpl.IPAddresses); err != nil {
+		return nil, fmt.Errorf("request certificate for %s: %w", name, err)
+	}
 	der, err := x509.CreateCertificateRequest(rand.Reader, tmpl, key)
 	if err != nil {
 		return nil, fmt.Errorf("request certificate for %s: %w", name, err)
@@ -173,8 +180,9 @@ func NewRequest(cluster string, id wire.NodeID, hosts []string) (*Request, error
 	return &Request{Name: name, CSR: der, key: key}, nil
 }
 
-// WriteDir writes key, certificate and authority (PEM, as a member answered) to a TLS directory, once they fit together.
-func (q *Request) WriteDir(dir string, certificate, authority []byte) error {
+// WriteDir writes key, certificate and authority (PEM, as a member answered) to a TLS directory, once they fit together and the
+// authority is the one that t names: a node trusts it from then on.
+func (q *Request) WriteDir(dir string, t *JoinToken, certificate, authority []byte) error {
 	leaf, err := oneCertificate(certificate)
 	if err != nil {
 		return err
@@ -185,6 +193,9 @@ func (q *Request) WriteDir(dir string, certificate, authority []byte) error {
 	}
 	if got, err := NameOf(leaf); err != nil || got != q.Name || !q.key.PublicKey.Equal(leaf.PublicKey) || leaf.CheckSignatureFrom(ca) != nil {
 		return errors.Join(fmt.Errorf("the certificate for %s that came back is not the one asked for", q.Name), err)
+	}
+	if !t.Names(ca) {
+		return &Error{Fault: FaultUnknownCA, Detail: "the certificate that came back is signed by another authority than the join token names"}
 	}
 	b := Bundle{Name: q.Name, Certificate: leaf, CAs: []*x509.Certificate{ca}, key: q.key}
 	return b.WriteNew(dir)
@@ -208,22 +219,14 @@ func (a *Authority) SignNode(csr []byte, cluster string, id wire.NodeID) ([]byte
 	if err != nil {
 		return nil, fmt.Errorf("certificate request: %w", err)
 	}
-	if err := q.CheckSignature(); err != nil {
-		return nil, fmt.Errorf("certificate request: %w", err)
-	}
-	key, ok := q.PublicKey.(*ecdsa.PublicKey)
+	key, ok := q.PublicKey.(*ecdsa.PublicKey) // first: checking with a huge RSA key takes seconds
 	if !ok || key.Curve != elliptic.P256() {
 		return nil, errors.New("certificate request: want a key on curve P-256")
 	}
-	if len(q.DNSNames)+len(q.IPAddresses) > maxHosts {
-		return nil, fmt.Errorf("certificate request: %d hosts, %d at most", len(q.DNSNames)+len(q.IPAddresses), maxHosts)
+	if err := errors.Join(q.CheckSignature(), checkHosts(q.DNSNames, q.IPAddresses)); err != nil {
+		return nil, fmt.Errorf("certificate request: %w", err)
 	}
 	hosts := slices.Clone(q.DNSNames)
-	for _, h := range hosts {
-		if !plausibleHost(h) {
-			return nil, fmt.Errorf("certificate request: host %q", h)
-		}
-	}
 	for _, ip := range q.IPAddresses {
 		hosts = append(hosts, ip.String())
 	}
@@ -234,12 +237,25 @@ func (a *Authority) SignNode(csr []byte, cluster string, id wire.NodeID) ([]byte
 	return encodeCertificates(b), nil
 }
 
-// plausibleHost accepts DNS names of letters, digits, dots and hyphens.
+// checkHosts says what is wrong with the hosts of a request.
+func checkHosts(names []string, ips []net.IP) error {
+	if n := len(names) + len(ips); n > maxHosts {
+		return fmt.Errorf("%d hosts, %d at most", n, maxHosts)
+	}
+	for _, h := range names {
+		if !plausibleHost(h) {
+			return fmt.Errorf("host %q: want an address, or a name of letters, digits, dots, hyphens and underscores", h)
+		}
+	}
+	return nil
+}
+
+// plausibleHost accepts names of letters, digits, dots, hyphens, and underscores, which names of containers have.
 func plausibleHost(h string) bool {
 	if _, err := netip.ParseAddr(h); err == nil || h == "" || len(h) > 253 {
 		return false
 	}
 	return !strings.ContainsFunc(h, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-')
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' || r == '_')
 	})
 }

@@ -13,7 +13,7 @@ import (
 	"flotilla/raft/wire"
 )
 
-func newCA(t *testing.T) *Authority {
+func newCA(t testing.TB) *Authority {
 	t.Helper()
 	ca, err := CreateCA("alpha")
 	if err != nil {

@@ -59,7 +59,8 @@ func source(t *testing.T, ca *Authority, name Name, validity time.Duration) *Sou
 	return NewSource(c)
 }
 
-// Strangers are refused whichever protocol they ask for, and each role gets only what is its own (D77).
+// Strangers are refused whichever protocol they ask for but that of joiners, and each role gets only what is its own. A
+// certificate that is shown must be good, also where none is needed (D77).
 func TestHandshakeTable(t *testing.T) {
 	ca, foreign := newCA(t), newCA(t)
 	server := source(t, ca, NodeName("alpha", 1), NodeValidity)
@@ -103,6 +104,12 @@ func TestHandshakeTable(t *testing.T) {
 		{"expired, client protocol", expired.DialNode(ClientProtocol, 1), false},
 		{"other cluster, peer protocol", otherCluster.DialNode(PeerProtocol, 1), false},
 		{"other cluster, client protocol", otherClient.DialNode(ClientProtocol, 1), false},
+		{"node, join protocol", node.DialNode(JoinProtocol, 1), true},
+		{"no certificate, join protocol", none(JoinProtocol), true},
+		{"client, join protocol", client.DialNode(JoinProtocol, 1), false},
+		{"foreign CA, join protocol", stranger.DialNode(JoinProtocol, 1), false},
+		{"expired, join protocol", expired.DialNode(JoinProtocol, 1), false},
+		{"other cluster, join protocol", otherCluster.DialNode(JoinProtocol, 1), false},
 		{"unknown protocol", alpn("h3"), false},
 		{"TLS 1.2", old, false},
 		{"another node than the one dialled", node.DialNode(PeerProtocol, 3), false},

@@ -160,12 +160,16 @@ func (a *Admin) TransferLeader(ctx context.Context, id wire.GroupID, to wire.Nod
 // JoinToken returns a secret by which a node without a certificate may join within ten minutes, once. It is refused when no
 // node here keeps the authority's key.
 func (a *Admin) JoinToken(ctx context.Context) (string, error) {
-	if _, err := a.s.authority(); err != nil {
+	ca, err := a.s.authority()
+	if err != nil {
 		return "", err
 	}
 	token, err := pki.NewJoinToken(a.s.cfg.TLS.Current())
 	if err != nil {
 		return "", &wire.Error{Code: wire.CodeInternal, Cause: err}
+	}
+	if !token.Names(ca.Certificate) { // the joiner would trust one and be certified by the other
+		return "", &wire.Error{Code: wire.CodeBadRequest, Detail: "this node's certificate is not signed by the key kept beside it: renew it with 'flotilla cert node' first"}
 	}
 	now := time.Now()
 	put := catalog.PutToken{Hash: token.Hash(), Expires: now.Add(tokenLife).Unix(), Now: now.Unix()}

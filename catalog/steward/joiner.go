@@ -83,11 +83,14 @@ func (j *Joiner) certify(ctx context.Context, secret, csr []byte) (certificate, 
 	return certificate, authority, nil
 }
 
-// try asks one member after the other, again and again, until one answers or refuses for good.
+// try asks one member after the other, again and again, until one answers, or all who say anything in one round refuse for good:
+// one member's word is not enough, as another may keep the authority's key or know of a token made just now.
 func (j *Joiner) try(ctx context.Context, ask func(addr string) error) error {
 	var last error
 	told := map[string]string{}
 	for {
+		var final error
+		open := false // somebody may take the node in later
 		for _, addr := range j.Members {
 			if addr == j.Addr {
 				continue // that is this node
@@ -96,15 +99,22 @@ func (j *Joiner) try(ctx context.Context, ask func(addr string) error) error {
 			if err == nil {
 				return nil
 			}
-			var refused *wire.Error
-			if errors.As(err, &refused) && !refused.Retryable() && refused.Code != wire.CodeUnknownGroup {
-				return err
-			}
 			last = err
+			var refused *wire.Error
+			switch {
+			case !errors.As(err, &refused): // it says nothing
+			case refused.Retryable() || refused.Code == wire.CodeUnknownGroup:
+				open = true
+			default:
+				final = err
+			}
 			if j.Tell != nil && ctx.Err() == nil && told[addr] != err.Error() {
 				told[addr] = err.Error()
 				j.Tell(addr, err)
 			}
+		}
+		if final != nil && !open {
+			return final
 		}
 		pause := time.NewTimer(joinPause)
 		select {

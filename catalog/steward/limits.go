@@ -27,6 +27,9 @@ const (
 
 	// tokenLife is how long a join token is good for, long enough to carry it from one terminal to another.
 	tokenLife = 10 * time.Minute
+	// tokenWait is how long a member waits to hear of a token that it does not know: group 0's log is some milliseconds behind,
+	// an election at most.
+	tokenWait = time.Second
 
 	// maxRequest and maxText bound what a joiner says, maxReply what a member answers: a catalog of 10,000 groups has
 	// about a megabyte.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"flotilla/catalog"
@@ -36,7 +37,7 @@ func (s *Steward) HandleJoin(ctx context.Context, from wire.NodeID, request []by
 // welcome has group 0 admit a node and waits until it is a member of group 0, which its leader brings about as it does every
 // placement; then it tells the node what it begins with.
 func (s *Steward) welcome(ctx context.Context, from wire.NodeID, q *admit) ([]byte, error) {
-	if q.Node != from || q.Node == s.cfg.Self || q.Generation == 0 {
+	if from == wire.NoNode || q.Node != from || q.Node == s.cfg.Self || q.Generation == 0 {
 		return nil, &wire.Error{Code: wire.CodeBadRequest, Detail: fmt.Sprintf("node %d cannot join as node %d here", from, q.Node)}
 	}
 	if err := dialable(q.Addr); err != nil {
@@ -120,6 +121,32 @@ var errNoAuthority = &wire.Error{
 	Detail: "this node does not keep the key of the cluster's certificate authority: put ca.key beside ca.crt, or make the joiner a certificate with 'flotilla cert node'",
 }
 
+var errNoToken = &wire.Error{
+	Code:   wire.CodeUnsafe,
+	Detail: "the token is not known, spent or out of date: ask for another with 'flotilla member token'",
+}
+
+// tokenKnown reports whether a token is known here. One that is not may have been made a moment ago, at another member, so it has
+// a moment to get known. Thus whoever guesses writes nothing to group 0's log.
+func (s *Steward) tokenKnown(ctx context.Context, hash [32]byte) bool {
+	late := time.NewTimer(tokenWait)
+	defer late.Stop()
+	poll := time.NewTicker(tokenWait / 10)
+	defer poll.Stop()
+	for {
+		if slices.ContainsFunc(s.cfg.Meta.View().Tokens, func(t catalog.Token) bool { return t.Hash == hash }) {
+			return true
+		}
+		select {
+		case <-poll.C:
+		case <-late.C:
+			return false
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
 // certify spends a token and signs a certificate for the node that brought it.
 func (s *Steward) certify(ctx context.Context, q *certify) ([]byte, error) {
 	ca, err := s.authority()
@@ -129,12 +156,16 @@ func (s *Steward) certify(ctx context.Context, q *certify) ([]byte, error) {
 	if n, _ := s.cfg.Meta.View().Topology.Find(q.Node); q.Node == wire.NoNode || n.Generation != 0 {
 		return nil, &wire.Error{Code: wire.CodeUnsafe, Detail: fmt.Sprintf("node %d is known already: a token makes new nodes only", q.Node)}
 	}
-	r, err := s.propose(ctx, catalog.SpendToken{Hash: pki.HashSecret(q.Secret), Now: time.Now().Unix(), Node: q.Node})
+	hash := pki.HashSecret(q.Secret)
+	if !s.tokenKnown(ctx, hash) {
+		return nil, errNoToken
+	}
+	r, err := s.propose(ctx, catalog.SpendToken{Hash: hash, Now: time.Now().Unix(), Node: q.Node})
 	switch {
 	case err != nil:
 		return nil, err
 	case r.Outcome != catalog.Done:
-		return nil, &wire.Error{Code: wire.CodeUnsafe, Detail: "the token is not known, spent or out of date: ask for another with 'flotilla member token'"}
+		return nil, errNoToken
 	}
 	cert, err := ca.SignNode(q.CSR, s.cfg.Meta.View().Identity.ClusterName, q.Node)
 	if err != nil {

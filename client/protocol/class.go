@@ -70,7 +70,7 @@ type kindOfCode struct {
 var codeKinds = map[wire.Code]kindOfCode{
 	wire.CodeInternal:       {"internal", ClassInternal, "see the node's log"},
 	wire.CodeNotLeader:      {"not_leader", ClassUnavailable, "ask the leader, or try again"},
-	wire.CodeNoLeader:       {"no_leader", ClassUnavailable, "an election is likely under way: try again"},
+	wire.CodeNoLeader:       {"no_leader", ClassUnavailable, "an election is under way, or too few nodes are up for one: see flotilla status, then try again"},
 	wire.CodeOverloaded:     {"overloaded", ClassUnavailable, "try again later, with fewer requests at a time"},
 	wire.CodeUnknownGroup:   {"unknown_group", ClassUnavailable, "the routing may have changed: try again"},
 	wire.CodeQuarantined:    {"quarantined", ClassUnavailable, "this replica was taken out of service: see the node's log"},

@@ -18,6 +18,9 @@ import (
 // errBackoff says that an address failed a moment ago and is not tried yet again.
 var errBackoff = errors.New("not tried again yet")
 
+// errForgotten says that an address was given up between being chosen and being dialled.
+var errForgotten = errors.New("no node of the cluster has this address any more")
+
 // peer is one address: its connection, or the pause before the next attempt.
 type peer struct {
 	addr string
@@ -28,6 +31,7 @@ type peer struct {
 		failed  error         // how the last attempt ended
 		pause   time.Duration
 		again   time.Time
+		gone    bool // no longer the client's: never dialled again
 	}
 }
 
@@ -106,6 +110,9 @@ func (c *Client) connection(ctx context.Context, p *peer) (*conn, error) {
 func (c *Client) startDial(p *peer) error {
 	if p.mu.dialing != nil {
 		return nil
+	}
+	if p.mu.gone {
+		return fmt.Errorf("%s: %w", p.addr, errForgotten)
 	}
 	if time.Now().Before(p.mu.again) {
 		return fmt.Errorf("%s: %w: %w", p.addr, errBackoff, p.mu.failed)

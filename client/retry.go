@@ -77,7 +77,7 @@ func (c *Client) again(ctx context.Context, g wire.GroupID, p *pause, err error)
 		if !w.Retryable() && w.Code != wire.CodeUnknownGroup {
 			return err
 		}
-		if w.Code == wire.CodeNotLeader && w.Leader != wire.NoNode && p.quick > 0 {
+		if w.Code == wire.CodeNotLeader && c.reaches(w.Leader) && p.quick > 0 {
 			p.quick--
 			c.learnLeader(g, w.Leader)
 			return nil

@@ -68,6 +68,9 @@ func (c *Client) learnLeader(g wire.GroupID, leader wire.NodeID) {
 	}
 }
 
+// reaches reports whether the client knows where node n is. A node that joined after the routes were learned takes fresh ones.
+func (c *Client) reaches(n wire.NodeID) bool { return c.routes.Load().addrs[n] != "" }
+
 // leaderPeer returns the peer that leads g if it is known and connected. If it is not connected, it soon will be: others
 // serve meanwhile, so nobody waits for a node that may be dead.
 func (c *Client) leaderPeer(g wire.GroupID) *peer {
@@ -123,6 +126,31 @@ func (c *Client) peer(addr string) *peer {
 	return p
 }
 
+// forgetPeers lets go of addresses that no node has any more, once no connection stands: nodes come and go for as long as a client
+// lives, and it remembers maxPeers only.
+func (c *Client) forgetPeers() {
+	every := c.routes.Load().every
+	c.mu.Lock()
+	peers := maps.Clone(c.mu.peers)
+	c.mu.Unlock()
+	for addr, p := range peers {
+		if slices.Contains(every, addr) || !p.leave() {
+			continue
+		}
+		c.mu.Lock()
+		delete(c.mu.peers, addr)
+		c.mu.Unlock()
+	}
+}
+
+// leave has p never dialled again, unless it is in use.
+func (p *peer) leave() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.gone = p.live() == nil && p.mu.dialing == nil
+	return p.mu.gone
+}
+
 // wantRoutes asks for fresh routes soon, without waiting.
 func (c *Client) wantRoutes() {
 	select {
@@ -145,13 +173,14 @@ func (c *Client) keepRoutes() {
 		ctx, cancel := context.WithTimeout(c.life, attemptTimeout)
 		_ = c.refresh(ctx) // the old routes stay; requests find their way by hints
 		cancel()
+		c.forgetPeers()
 		if wait(c.life, refreshGap) != nil {
 			return
 		}
 	}
 }
 
-// refresh asks one node for routes and puts them in force unless they are older than those known.
+// refresh asks one node for routes and adopts them.
 func (c *Client) refresh(ctx context.Context) error {
 	w := newCall()
 	defer w.release()
@@ -162,14 +191,16 @@ func (c *Client) refresh(ctx context.Context) error {
 	if w.reply.Routes == nil {
 		return errUnexpected
 	}
-	fresh := newRoutes(w.reply.Routes, c.endpoints)
+	c.adopt(newRoutes(w.reply.Routes, c.endpoints))
+	return nil
+}
+
+// adopt puts routes in force unless they are older than those known: a node that is behind would lead back to where nobody is.
+func (c *Client) adopt(fresh *routes) {
 	for {
 		old := c.routes.Load()
-		if fresh.version < old.version {
-			return nil
-		}
-		if c.routes.CompareAndSwap(old, fresh) {
-			return nil
+		if fresh.version < old.version || c.routes.CompareAndSwap(old, fresh) {
+			return
 		}
 	}
 }

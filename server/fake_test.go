@@ -38,6 +38,7 @@ type backend struct {
 		nodes    []protocol.NodeAddress
 		shards   [wire.Shards]wire.GroupID
 		version  uint64
+		empty    map[wire.NodeID]bool // nodes that have no replica
 	}
 	fault func(node wire.NodeID, g wire.GroupID) fault
 	// proposals and queries count calls of Propose and Query; strict makes followers refuse, with a hint.
@@ -51,6 +52,7 @@ type fault uint8
 const (
 	faultNone fault = iota
 	faultNoLeader
+	faultStaleEpoch
 	faultOverload
 	faultNotApplied
 	faultUnknownApplied // applied, and nobody learns of it
@@ -65,6 +67,7 @@ func newBackend(groups int) *backend {
 	b := &backend{}
 	b.mu.machines = make(map[wire.GroupID]*kv.Machine)
 	b.mu.leaders = make(map[wire.GroupID]wire.NodeID)
+	b.mu.empty = make(map[wire.NodeID]bool)
 	for g := range groups {
 		b.mu.machines[wire.GroupID(g+1)] = kv.New()
 	}
@@ -114,6 +117,7 @@ type fakeHost struct {
 	b       *backend
 	refusal atomic.Pointer[wire.Error] // why it does not serve; nil if it does
 	health  atomic.Pointer[Health]
+	behind  atomic.Pointer[protocol.Routes] // what it last heard of, when it hears nothing any more
 }
 
 func (h *fakeHost) GroupOf(s wire.Shard) wire.GroupID {
@@ -131,7 +135,7 @@ func (h *fakeHost) Propose(ctx context.Context, g wire.GroupID, command []byte) 
 	b := h.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.mu.machines[g] == nil {
+	if b.mu.machines[g] == nil || b.mu.empty[h.id] {
 		return nil, &wire.Error{Code: wire.CodeUnknownGroup, Group: g}
 	}
 	if leader := b.mu.leaders[g]; b.strict && leader != h.id {
@@ -141,6 +145,8 @@ func (h *fakeHost) Propose(ctx context.Context, g wire.GroupID, command []byte) 
 	switch f {
 	case faultNoLeader:
 		return nil, &wire.Error{Code: wire.CodeNoLeader, Group: g}
+	case faultStaleEpoch:
+		return nil, &wire.Error{Code: wire.CodeStaleEpoch, Group: g}
 	case faultOverload:
 		return nil, &wire.Error{Code: wire.CodeOverloaded, Group: g}
 	case faultNotApplied:
@@ -175,7 +181,7 @@ func (h *fakeHost) Query(ctx context.Context, g wire.GroupID, request []byte, _ 
 	h.b.mu.Lock()
 	defer h.b.mu.Unlock()
 	m := h.b.mu.machines[g]
-	if m == nil {
+	if m == nil || h.b.mu.empty[h.id] {
 		return nil, &wire.Error{Code: wire.CodeUnknownGroup, Group: g}
 	}
 	return m.Query(request)
@@ -223,6 +229,9 @@ func (h *fakeHost) Status() *protocol.Status {
 }
 
 func (h *fakeHost) Routes() *protocol.Routes {
+	if r := h.behind.Load(); r != nil {
+		return r
+	}
 	h.b.mu.Lock()
 	defer h.b.mu.Unlock()
 	r := &protocol.Routes{Version: h.b.mu.version, Shards: h.b.mu.shards, Nodes: slices.Clone(h.b.mu.nodes)}

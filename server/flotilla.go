@@ -123,8 +123,8 @@ func (n node) Status() *protocol.Status {
 
 // Routes implements Cluster.
 func (n node) Routes() *protocol.Routes {
-	table, status := n.host.Routing(), n.host.Status()
-	r := &protocol.Routes{Version: uint64(table.Version), Shards: table.Shards}
+	view, status := n.host.View(), n.host.Status()
+	r := &protocol.Routes{Version: routesVersion(view), Shards: view.Routing.Shards}
 	for _, g := range status.Groups {
 		if g.Leader != wire.NoNode {
 			r.Leaders = append(r.Leaders, protocol.GroupLeader{Group: g.ID, Node: g.Leader})
@@ -136,6 +136,12 @@ func (n node) Routes() *protocol.Routes {
 		}
 	}
 	return r
+}
+
+// routesVersion orders routes by how much of group 0's log they know: it rises with every change of shards and of nodes, so that a
+// node which is behind takes nothing from a client that has heard of more. Each of the two only ever rises along the log.
+func routesVersion(v *catalog.Snapshot) uint64 {
+	return v.Routing.Version + v.Topology.Version
 }
 
 // Health implements Cluster.

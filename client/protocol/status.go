@@ -136,7 +136,7 @@ func cut(s string) string { return s[:min(len(s), MaxTextBytes)] }
 
 // Routes tells a client where to send what.
 type Routes struct {
-	// Version rises with each change of Shards.
+	// Version rises with each change of shards, nodes and groups: routes with a lower one are older.
 	Version uint64
 	// Shards maps each shard to its group.
 	Shards [wire.Shards]wire.GroupID

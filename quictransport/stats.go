@@ -52,8 +52,9 @@ type Stats struct {
 
 // PeerStatus is what the transport knows of one peer.
 type PeerStatus struct {
-	ID        wire.NodeID
-	Addr      string
+	ID   wire.NodeID
+	Addr string
+	// Connected says that it was heard of within Limits.Silence, and accepts what it is sent.
 	Connected bool
 	// Incarnation and Generation are what the peer said in its preface; 0 while not connected.
 	Incarnation wire.Incarnation

@@ -149,16 +149,16 @@ func (s *Steward) tokenKnown(ctx context.Context, hash [32]byte) bool {
 
 // certify spends a token and signs a certificate for the node that brought it.
 func (s *Steward) certify(ctx context.Context, q *certify) ([]byte, error) {
+	hash := pki.HashSecret(q.Secret)
+	if !s.tokenKnown(ctx, hash) { // first: strangers learn nothing else of the cluster
+		return nil, errNoToken
+	}
 	ca, err := s.authority()
 	if err != nil {
 		return nil, errNoAuthority
 	}
 	if n, _ := s.cfg.Meta.View().Topology.Find(q.Node); q.Node == wire.NoNode || n.Generation != 0 {
 		return nil, &wire.Error{Code: wire.CodeUnsafe, Detail: fmt.Sprintf("node %d is known already: a token makes new nodes only", q.Node)}
-	}
-	hash := pki.HashSecret(q.Secret)
-	if !s.tokenKnown(ctx, hash) {
-		return nil, errNoToken
 	}
 	r, err := s.propose(ctx, catalog.SpendToken{Hash: hash, Now: time.Now().Unix(), Node: q.Node})
 	switch {

@@ -62,6 +62,7 @@ func member(t *testing.T) (*Steward, *onlyMeta) {
 		t.Fatal(err)
 	}
 	m := &onlyMeta{view: someView(t)}
+	m.view.Topology.Nodes[0].Generation = 5
 	return New(Config{
 		Self: 1, Meta: m, TLS: pki.NewSource(c),
 		Peers:         func() map[wire.NodeID]wire.Generation { return nil },
@@ -73,15 +74,20 @@ func member(t *testing.T) (*Steward, *onlyMeta) {
 // certifyAs asks for a certificate of node 7 by a token's text.
 func certifyAs(t *testing.T, s *Steward, text string) error {
 	t.Helper()
+	return certifyNode(t, s, text, 7)
+}
+
+func certifyNode(t *testing.T, s *Steward, text string, node wire.NodeID) error {
+	t.Helper()
 	tok, err := pki.ParseJoinToken(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := pki.NewRequest("alpha", 7, []string{"seven"})
+	key, err := pki.NewRequest("alpha", node, []string{"seven"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	q := certify{Node: 7, Secret: tok.Secret(), CSR: key.CSR}
+	q := certify{Node: node, Secret: tok.Secret(), CSR: key.CSR}
 	reply, err := s.HandleJoin(t.Context(), wire.NoNode, q.append(nil))
 	if err != nil {
 		return err
@@ -105,6 +111,9 @@ func TestStrangersWriteNothing(t *testing.T) {
 		start := time.Now()
 		if err := certifyAs(t, s, tok.Text()); wire.CodeOf(err) != wire.CodeUnsafe || time.Since(start) > 2*tokenWait {
 			t.Errorf("an unknown token, after %v: %v", time.Since(start), err)
+		}
+		if err := certifyNode(t, s, tok.Text(), 1); err != errNoToken {
+			t.Errorf("a stranger heard of node 1: %v", err)
 		}
 		for _, node := range []wire.NodeID{wire.NoNode, 1, 7} {
 			q := admit{Node: node, Generation: 5, Addr: "n:7", Version: "v1"}

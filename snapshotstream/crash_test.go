@@ -65,28 +65,33 @@ func kindOf(step string) string {
 }
 
 // recovered starts after a cut, again and again with cuts at each change of the start itself, and checks what is there.
-func recovered(t *testing.T, step string, disk *snapshottest.Disk, survives snapshottest.Survival) (*snapshotstream.Store, *snapshottest.Disk) {
+// finished says whether a start that is left alone finishes what was verified.
+func recovered(t *testing.T, step string, cut *snapshottest.Disk, survives snapshottest.Survival) (s *snapshotstream.Store, disk *snapshottest.Disk, finished bool) {
 	t.Helper()
-	for n := 0; ; n++ {
-		disk = disk.Restart(survives)
+	disk = cut.Restart(survives)
+	for n := -1; ; n++ {
 		disk.CutAfter(n)
 		s, err := snapshotstream.Open(config(disk))
-		if errors.Is(err, snapshottest.ErrCut) {
-			continue
-		}
-		if err != nil {
+		if err != nil && !errors.Is(err, snapshottest.ErrCut) {
 			t.Fatalf("%s: %v", step, err)
 		}
-		for _, done := range s.Recovered() {
-			if done.Kind == snapshotstream.StepSetAside {
-				t.Errorf("%s: a crash leaves a damaged snapshot: %v", step, done)
+		if err == nil {
+			for _, done := range s.Recovered() {
+				if done.Kind == snapshotstream.StepSetAside {
+					t.Errorf("%s: a crash leaves a damaged snapshot: %v", step, done)
+				}
+				finished = finished || done.Kind == snapshotstream.StepAdopt
 			}
+			disk.CutAfter(-1)
+			if err := checkStore(s, disk, 4, crashBody); err != nil {
+				t.Errorf("%s: %v", step, err)
+			}
+			if n >= 0 {
+				return s, disk, finished
+			}
+			disk = cut // the start that was left alone, once more with cuts
 		}
-		disk.CutAfter(-1)
-		if err := checkStore(s, disk, 4, crashBody); err != nil {
-			t.Errorf("%s: %v", step, err)
-		}
-		return s, disk
+		disk = disk.Restart(survives)
 	}
 }
 
@@ -101,7 +106,7 @@ func TestPowerCutWhileMaking(t *testing.T) {
 		return err
 	}, func(step string, done bool, disk *snapshottest.Disk) {
 		for i, survives := range survivals(7, 6) {
-			s, _ := recovered(t, fmt.Sprintf("%s, survival %d", step, i), disk, survives)
+			s, _, _ := recovered(t, fmt.Sprintf("%s, survival %d", step, i), disk, survives)
 			got := indexes(s, 4)
 			isNew, isOld := slices.Equal(got, []wire.Index{12, 11}), slices.Equal(got, []wire.Index{11, 10})
 			if !isNew && (done || !isOld) {
@@ -121,6 +126,7 @@ func TestPowerCutWhileMaking(t *testing.T) {
 func TestPowerCutWhileReceiving(t *testing.T) {
 	x := source(t, 4, 12, crashSize)
 	var noted uint64
+	finished := 0 // by a start
 	seen := steps(t, func(s *snapshotstream.Store) {
 		noted = 0
 		mustMake(t, s, 4, 10, crashSize)
@@ -141,7 +147,10 @@ func TestPowerCutWhileReceiving(t *testing.T) {
 	}, func(step string, done bool, disk *snapshottest.Disk) {
 		for i, survives := range survivals(8, 6) {
 			step := fmt.Sprintf("%s, survival %d", step, i)
-			s, disk := recovered(t, step, disk, survives)
+			s, disk, did := recovered(t, step, disk, survives)
+			if did {
+				finished++
+			}
 			if got := indexes(s, 4); !slices.Equal(got, []wire.Index{12, 11}) {
 				if done || !slices.Equal(got, []wire.Index{11, 10}) {
 					t.Errorf("%s: held %v", step, got)
@@ -156,6 +165,9 @@ func TestPowerCutWhileReceiving(t *testing.T) {
 			}
 		}
 	})
+	if finished == 0 {
+		t.Error("no start ever finished what was verified")
+	}
 	for _, want := range []string{
 		"create .part", "write .part", "sync .part", "create .mark", "write .mark", "sync .mark", "syncdir /recv",
 		"rename .snap", "syncdir /snap/4", "remove .mark", "remove .snap",

@@ -192,9 +192,14 @@ func TestHostileHeaders(t *testing.T) {
 	} {
 		bad := bytes.Clone(file)
 		change(bad)
-		if _, err := Verify(bytes.NewReader(reseal(bad, n))); !errors.Is(err, ErrCorrupt) {
+		if _, err := NewDecoder(bytes.NewReader(reseal(bad, n))); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	claimed := bytes.Clone(file)
+	claimed[12] ^= 1 // an id that is not that of the content
+	if _, err := Verify(bytes.NewReader(reseal(claimed, n))); !errors.Is(err, errID) {
+		t.Errorf("another id: %v", err)
 	}
 	unknown := bytes.Clone(file)
 	put32(4, 2)(unknown)

@@ -91,38 +91,69 @@ func FuzzReceive(f *testing.F) {
 	})
 }
 
-// FuzzSend: whatever a peer answers, a sender does not panic and comes to an end.
-func FuzzSend(f *testing.F) {
-	said := func(list ...answer) []byte {
-		var b []byte
-		for _, a := range list {
-			payload := appendAnswer(nil, &a)
-			b = append(appendLead(b, frameAnswer, len(payload), Stamp{}), payload...)
-		}
-		return b
+// said is what a receiver says with these answers.
+func said(list ...answer) []byte {
+	var b []byte
+	for _, a := range list {
+		payload := appendAnswer(nil, &a)
+		b = append(appendLead(b, frameAnswer, len(payload), Stamp{}), payload...)
 	}
-	f.Add(said(answer{outcome: outcomeContinue, window: 1 << 20}, answer{outcome: outcomeContinue, offset: 2*MinChunk + 5, window: 1}, answer{outcome: outcomeHeld}))
-	f.Add(said(answer{outcome: outcomeHeld}))
-	f.Add(said(answer{outcome: outcomeContinue, offset: MinChunk, window: 1}))
-	dir := f.TempDir()
-	s, err := Open(Config{Dir: dir, ReserveBytes: 1, ChunkSize: MinChunk})
+	return b
+}
+
+// openSource is a snapshot of 2*MinChunk+5 bytes.
+func openSource(t testing.TB) *Snapshot {
+	t.Helper()
+	s, err := Open(Config{Dir: t.TempDir(), ReserveBytes: 1, ChunkSize: MinChunk})
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
 	w, err := s.Create(stateAt(4, 20))
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
 	if _, err := w.Write(bytesOf(13, 2*MinChunk+5)); err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
 	if _, err := w.Commit(); err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
 	x, err := s.Open(4, 20)
 	if err != nil {
-		f.Fatal(err)
+		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = x.Close() })
+	return x
+}
+
+// A receiver that answers what an honest one does not is not sent to.
+func TestOddAnswers(t *testing.T) {
+	x := openSource(t)
+	goOn := func(offset, window uint64) answer {
+		return answer{outcome: outcomeContinue, offset: offset, window: window}
+	}
+	const size = 2*MinChunk + 5
+	for name, list := range map[string][]answer{
+		"amid a chunk": {goOn(7, 1)}, "beyond the end": {goOn(size+1, 1)}, "back": {goOn(MinChunk, 1), goOn(0, 1)},
+		"ahead": {goOn(0, 1), goOn(2*MinChunk, 1)}, "the same again": {goOn(0, 1), goOn(0, 1)},
+		"held before the end": {goOn(0, 1), {outcome: outcomeHeld}}, "on and on": {goOn(size, 1), goOn(size, 1)},
+	} {
+		if _, err := Send(t.Context(), script{bytes.NewReader(said(list...))}, x, SendConfig{}); !errors.Is(err, ErrPeer) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	sent, err := Send(t.Context(), script{bytes.NewReader(said(goOn(MinChunk, 1), goOn(2*MinChunk, 99), goOn(size, 1), answer{outcome: outcomeHeld}))}, x, SendConfig{})
+	if err != nil || sent != (Sent{From: MinChunk, Bytes: MinChunk + 5}) {
+		t.Errorf("an honest one: %+v, %v", sent, err)
+	}
+}
+
+// FuzzSend: whatever a peer answers, a sender does not panic and comes to an end.
+func FuzzSend(f *testing.F) {
+	f.Add(said(answer{outcome: outcomeContinue, window: 1 << 20}, answer{outcome: outcomeContinue, offset: 2*MinChunk + 5, window: 1}, answer{outcome: outcomeHeld}))
+	f.Add(said(answer{outcome: outcomeHeld}))
+	f.Add(said(answer{outcome: outcomeContinue, offset: MinChunk, window: 1}))
+	x := openSource(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		sent, err := Send(context.Background(), script{bytes.NewReader(b)}, x, SendConfig{})
 		if err == nil && sent.Bytes > 2*MinChunk+5 {

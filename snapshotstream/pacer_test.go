@@ -59,7 +59,7 @@ func TestPacer(t *testing.T) {
 		t.Errorf("an hour later: %d", got)
 	}
 	// A pause is not made up for: 50 ms of it at most.
-	if got, most := took(t, p, c, 17, 1<<20), time.Second-paceBurst; got != most {
+	if got, most := took(t, p, c, 17, 1<<20), 950*time.Millisecond; got != most {
 		t.Errorf("after a pause, 16 MiB in %v, want %v", got, most)
 	}
 }

@@ -114,6 +114,24 @@ func TestAnotherIsOffered(t *testing.T) {
 	}
 }
 
+// A newer snapshot that was made here while one came is the one that stays.
+func TestOvertakenAtTheEnd(t *testing.T) {
+	disk := snapshottest.NewDisk()
+	s := open(t, disk)
+	x := source(t, 4, 12, 3*chunk)
+	r, err := s.Accept(x.Header())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustMake(t, s, 4, 13, 100)
+	if _, err := finish(r, x); !errors.Is(err, snapshotstream.ErrOvertaken) {
+		t.Errorf("finished with %v", err)
+	}
+	if err := checkStore(s, disk, 4, func(wire.Index) int { return 100 }); err != nil || len(s.List(4)) != 1 {
+		t.Errorf("held %v: %v", indexes(s, 4), err)
+	}
+}
+
 // Under the id of what is here in part, but with another header: the part is not gone on with. Else whoever guesses an id
 // could spoil the snapshot of an honest sender.
 func TestSameIDOtherHeader(t *testing.T) {

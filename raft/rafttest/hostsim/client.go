@@ -329,9 +329,6 @@ func (s *Sim) request(h *host, t *try) {
 func (s *Sim) served(h *host, t *try, r multiraft.Result, err error) {
 	s.broken("callers", s.checks.callers.Answered(t.caller))
 	t.call, t.done, t.result, t.err = nil, true, r, err
-	if err == nil && t.op.kind != opStale && !h.haunted {
-		s.broken("tombstones", s.checks.tombstones.Served(h.id, t.c.group))
-	}
 	if i := slices.Index(h.tries, t); i >= 0 {
 		h.tries = slices.Delete(h.tries, i, i+1)
 	}

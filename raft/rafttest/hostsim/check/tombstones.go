@@ -17,7 +17,8 @@ func (c *Tombstones) Ended(node wire.NodeID, g wire.GroupID) {
 	*at(&c.nodes[node], g) = true
 }
 
-// Served is told that node answers for g with a success, has its machine apply something, or makes a replica.
+// Served is told that node says something for g to another, has its machine apply something, or makes a replica. That it hands on an
+// answer of a node that has not heard yet is no service of its own.
 func (c *Tombstones) Served(node wire.NodeID, g wire.GroupID) error {
 	c.nodes = grow(c.nodes, int(node)+1)
 	if *at(&c.nodes[node], g) {

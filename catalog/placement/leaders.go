@@ -8,7 +8,7 @@ func (p *planner) lead() {
 	moved := 0
 	for i := range p.data {
 		g := &p.data[i]
-		if !g.changed && (g.moving || !p.room()) {
+		if !g.changed && (g.moving || !p.room() || p.urgencyOf(g) == bereft) { // who is gone cannot be wanted once more
 			continue
 		}
 		to := p.leastLeading(g)

@@ -23,11 +23,15 @@ func (p *planner) planMeta() {
 			}
 		}
 	}
-	// A node that joins becomes a learner at once, whatever else is in motion: it has no catalog before.
+	// A node that joins becomes a learner at once, whatever else is in motion: it has no catalog before. One that leaves stays one
+	// until it has lost everything else, and does not come back: its replica here was not ended.
 	var learners []wire.NodeID
 	for i := range p.roster {
 		s := &p.roster[i]
 		here := s.state != catalog.NodeRemoved && (s.registered || s.eligible)
+		if s.state == catalog.NodeLeaving {
+			here = s.busy && g.Wants(s.id)
+		}
 		if here && !slices.Contains(voters, s.id) && len(voters)+len(learners) < wire.MaxMembers {
 			learners = append(learners, s.id)
 		}

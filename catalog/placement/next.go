@@ -139,13 +139,13 @@ func (d *duty) add() Step {
 	return d.changeAll(kind, fresh[:min(len(fresh), wire.MaxMembers-len(d.m.Voters)-len(d.m.Learners))])
 }
 
-// dropLearners removes the learners that are not wanted. Those of group 0 stay until they are removed: a node that joins
-// may be one before it is planned for.
+// dropLearners removes the learners that are not wanted; in group 0 those only that leave: a node that joins may be one
+// before it is planned for.
 func (d *duty) dropLearners() Step {
-	if d.g.ID == wire.MetadataGroup {
-		return Step{}
-	}
-	return d.changeAll(wire.ChangeRemove, filter(d.m.Learners, func(n wire.NodeID) bool { return !d.g.Wants(n) }))
+	return d.changeAll(wire.ChangeRemove, filter(d.m.Learners, func(n wire.NodeID) bool {
+		node, _ := d.v.Topology.Find(n)
+		return !d.g.Wants(n) && (d.g.ID != wire.MetadataGroup || node.State == catalog.NodeLeaving)
+	}))
 }
 
 // dropVoter demotes or removes a voter that is not wanted, once all that are wanted vote: the group is never smaller than

@@ -52,6 +52,7 @@ func TestNext(t *testing.T) {
 		{name: "add before dropping", wanted: group(1, 1, ids{1, 2, 4}), members: m{Voters: ids{1, 2}, Learners: ids{3}}, want: "learner 4 @5"},
 		{name: "learner wanted no more", wanted: group(1, 1, ids{1, 2}), members: m{Voters: ids{1, 2}, Learners: ids{3, 4}}, want: "remove 3 remove 4 @5"},
 		{name: "learner of group 0 before it is planned", wanted: group(0, 0, ids{1, 2}), members: m{Voters: ids{1, 2}, Learners: ids{3}}, want: "nothing"},
+		{name: "learner of group 0 that leaves", nodes: "1a 2a 3v 4v", wanted: group(0, 0, ids{1, 2}, 4), members: m{Voters: ids{1, 2}, Learners: ids{3, 4}}, want: "remove 3 @5"},
 		{name: "wait for the vote", wanted: group(1, 1, ids{1, 2, 4}), members: m{Voters: ids{1, 2, 3}, Learners: ids{4}}, want: "nothing"},
 
 		{name: "drop", wanted: group(1, 1, ids{1, 2, 4}), members: m{Voters: ids{1, 2, 3, 4}}, want: "remove 3 @5"},

@@ -4,12 +4,13 @@ import (
 	"slices"
 
 	"flotilla/catalog"
+	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
 )
 
-// Plan returns what the metadata leader is to propose now, in this order; nothing when it is content. The k-th change is
-// meant for the topology that the k-1 before it make, so if anything else comes between, the rest is refused and Plan is to
-// be asked again. It is deterministic and bounded, and proposing and carrying out what it returns comes to an end.
+// Plan returns what the metadata leader is to propose now, in this order and up to the first that is refused; nothing when it
+// is content. The k-th change is meant for the topology that the k-1 before it make, so if anything else comes between, it is
+// refused and Plan is to be asked again. It is deterministic and bounded, and proposing and carrying out what it returns comes to an end.
 //
 // v holds every node of the cluster; it is not written to, and what is returned shares no list with it that changes.
 func Plan(v *catalog.Snapshot) []catalog.Change {
@@ -17,6 +18,7 @@ func Plan(v *catalog.Snapshot) []catalog.Change {
 	if p.eligible == 0 {
 		return nil // whoever there is stays where it is: there is nobody better
 	}
+	p.occupy()
 	p.planMeta()
 	p.repair()
 	p.balance()
@@ -109,9 +111,8 @@ func (p *planner) changes() []catalog.Change {
 	return out
 }
 
-// retire finds the leaving nodes that nothing holds any more. A node waits until it has no vote in group 0 either: it stops
-// when it is told that it was removed, and could not take part in its own demotion.
-func (p *planner) retire() {
+// occupy notes which leaving nodes hold something yet.
+func (p *planner) occupy() {
 	if !slices.ContainsFunc(p.roster, func(s seat) bool { return s.state == catalog.NodeLeaving }) {
 		return
 	}
@@ -124,8 +125,14 @@ func (p *planner) retire() {
 	}
 	p.roster.occupy(p.meta.Members.Voters)
 	p.roster.occupy(p.meta.voters)
+}
+
+// retire finds the leaving nodes that nothing holds any more. They have left group 0 last, and that was reported: a learner may
+// have become a voter since the last report, and would stop when it is told that it was removed, perhaps with the quorum.
+func (p *planner) retire() {
 	for _, s := range p.roster {
-		if s.state == catalog.NodeLeaving && !s.busy && p.room() {
+		member := p.meta.Group != nil && (p.meta.Members.Contains(s.id) || p.meta.Wants(s.id))
+		if s.state == catalog.NodeLeaving && !s.busy && (!member || mutant.Is(mutant.RetireMember)) && p.room() {
 			p.gone = append(p.gone, s.id)
 		}
 	}

@@ -18,7 +18,7 @@ type seat struct {
 	eligible bool
 	// replicas and leads count the data groups that want it and that want it to lead; kept of eligible ones.
 	replicas, leads int
-	// busy: it is a member of some data group still, or wanted there, or votes in group 0.
+	// busy: it is a member of some data group still, or wanted there, or votes in group 0. Known of leaving nodes.
 	busy bool
 }
 

@@ -41,6 +41,7 @@ const (
 	RemoveLeader        Name = "remove-leader"
 	ChangeWithoutBase   Name = "change-without-base"
 	MoveAllAtOnce       Name = "move-all-at-once"
+	RetireMember        Name = "retire-member"
 
 	AcceptStaleEpoch     Name = "accept-stale-epoch"
 	AcceptStaleAuthority Name = "accept-stale-authority"
@@ -102,6 +103,7 @@ func ofTheRest() []Mutant {
 		{RemoveLeader, "has the leader remove itself", "catalog/placement", "catalog/placement TestNext", 0},
 		{ChangeWithoutBase, "proposes changes for whatever membership there is", "catalog/placement", "catalog/placement TestNext", 0},
 		{MoveAllAtOnce, "sets all groups in motion at once", "catalog/placement", "catalog/placement TestMotionIsBounded", 0},
+		{RetireMember, "removes a leaving node that group 0 still has", "catalog/placement", "catalog/placement TestPlan", 0},
 
 		{AcceptStaleEpoch, "admits frames of a stale epoch", "epoch", "epoch TestAdmitBoundary", 0},
 		{AcceptStaleAuthority, "lets a node act that has not applied the epoch", "epoch", "epoch TestAuthorityNeedsTheAppliedEpoch", 0},

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/quic-go/quic-go"
 
+	"flotilla/catalog/placement"
 	"flotilla/client"
 	"flotilla/client/protocol"
 	"flotilla/epoch"
@@ -117,6 +118,7 @@ type fakeHost struct {
 	b       *backend
 	refusal atomic.Pointer[wire.Error] // why it does not serve; nil if it does
 	health  atomic.Pointer[Health]
+	asked   atomic.Pointer[protocol.Admin]
 	behind  atomic.Pointer[protocol.Routes] // what it last heard of, when it hears nothing any more
 }
 
@@ -203,15 +205,16 @@ func (h *fakeHost) Health() Health {
 	return Health{}
 }
 
-// Administer answers with what it was asked; some operations fail in ways of their own.
+// Administer notes what it was asked; some operations fail in ways of their own.
 func (h *fakeHost) Administer(_ context.Context, a protocol.Admin) (wire.GroupID, string, error) {
-	switch a.Op {
-	case protocol.OpRemoveNode:
-		return 0, "", &wire.Error{Code: wire.CodeUnsafe, Detail: "group 1 would lose its majority"}
-	case protocol.OpDrainNode:
+	h.asked.Store(&a)
+	switch {
+	case a.Op == protocol.OpRemoveNode && a.Node == 1:
+		return 0, "", &wire.Error{Code: wire.CodeUnsafe, Cause: &placement.QuorumError{Node: a.Node, Groups: []wire.GroupID{1}}}
+	case a.Op == protocol.OpDrainNode && a.Node == 1:
 		return 0, "", &epoch.BehindError{}
 	}
-	return a.Group, fmt.Sprintf("%d %d %s %v", a.Op, a.Node, a.Text, a.Voters), nil
+	return 7, "secret", nil
 }
 
 func (h *fakeHost) Status() *protocol.Status {

@@ -189,7 +189,17 @@ func (t *task) administer(ctx context.Context) (protocol.Reply, *wire.Error) {
 		return protocol.Reply{}, &wire.Error{Code: wire.CodeStaleEpoch, Detail: behind.Error()}
 	}
 	if err != nil {
-		return protocol.Reply{}, commandError(t.group, err)
+		return protocol.Reply{}, explained(commandError(t.group, err))
 	}
 	return reply, nil
+}
+
+// explained has the reason of a refusal travel: causes do not.
+func explained(e *wire.Error) *wire.Error {
+	if e.Detail != "" || e.Cause == nil {
+		return e
+	}
+	said := *e
+	said.Detail, said.Cause = e.Cause.Error(), nil
+	return &said
 }

@@ -38,7 +38,7 @@ func (o Outcome) String() string {
 	}
 	return [...]string{
 		Done: "done", Unchanged: "unchanged", RefusedGeneration: "refused: another data directory holds this node's identity",
-		RefusedUnknown: "refused: unknown", RefusedRemoved: "refused: the node was removed from the cluster",
+		RefusedUnknown: "refused: no such node or group, or not any more", RefusedRemoved: "refused: the node was removed from the cluster",
 		RefusedVersion: "refused: changed meanwhile", RefusedTerm: "refused: of another term", RefusedInvalid: "refused: invalid",
 	}[o]
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -53,11 +54,27 @@ func groupTransfer(sh *shell) func(context.Context, *settings) error {
 		s.output(sh)
 		return withClient(ctx, sh, s, func(ctx context.Context, c connection) error {
 			if err := c.TransferLeader(ctx, group, node); err != nil {
-				return err
+				return c.unknownGroup(group, err)
 			}
 			return c.printGroup(ctx, sh, group, fmt.Sprintf("node %d leads group %d", node, group))
 		})
 	}
+}
+
+// unknownGroup says that there is no such group where err may come from that: nodes refuse one that they have not heard of, as another
+// may have, so it has been tried until the timeout was over.
+func (c connection) unknownGroup(id wire.GroupID, err error) error {
+	var refused *client.Error
+	if !errors.As(err, &refused) || refused.Code != "unknown_group" {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.base, c.timeout)
+	defer cancel()
+	st, asked := c.Status(ctx)
+	if asked != nil || slices.ContainsFunc(st.Groups, func(g client.GroupStatus) bool { return g.ID == id }) {
+		return err
+	}
+	return fail(exitPrecondition, fmt.Errorf("the cluster has no group %d", id), "see what there is: flotilla group list")
 }
 
 func groupCreate(sh *shell) func(context.Context, *settings) error {

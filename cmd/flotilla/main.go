@@ -10,7 +10,7 @@ import (
 )
 
 func main() {
-	os.Exit(run(os.Args, &shell{in: os.Stdin, out: os.Stdout, err: os.Stderr, terminal: isTerminal(os.Stdout)}))
+	os.Exit(run(os.Args, &shell{in: os.Stdin, out: os.Stdout, err: os.Stderr, terminal: isTerminal(os.Stdout), attended: attended()}))
 }
 
 // shell is the process's surroundings as the commands see them.
@@ -19,6 +19,8 @@ type shell struct {
 	out, err io.Writer
 	// terminal says whether out is one: tables and colour there, JSON elsewhere.
 	terminal bool
+	// attended says whether there is somebody to be asked.
+	attended bool
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

@@ -32,7 +32,7 @@ func memberCommand(sh *shell) *cli.Command {
 			node("drain", "ID", "take leaderships and replicas from a node, which stays a member; --undo ends it, and a removal under way", memberDrain,
 				toggle("undo", "let the node have replicas again"), wait()),
 			node("remove", "ID", "take a node out of the cluster for good, its replicas first", memberRemove,
-				toggle("unsafe-force", "at once: groups that lose their majority by it stay without, with what only they had"), wait()),
+				toggle("unsafe-force", "at once: groups that lose their majority by it stay without, with what only they had"), toggle("yes", "ask nothing"), wait()),
 			node("replace-address", "ID HOST:PORT", "tell the cluster where a node is dialled from now on", memberMove),
 			node("token", "", "make a token that lets one node join without a certificate, once, within ten minutes", memberToken),
 		},
@@ -119,40 +119,29 @@ func drained(st client.Status, id wire.NodeID) (string, bool) {
 
 func memberRemove(sh *shell) func(context.Context, *settings) error {
 	return func(ctx context.Context, s *settings) error {
-		id, force, wait := s.nodeID(0), s.on("unsafe-force"), s.on("wait")
+		id, force, yes, wait := s.nodeID(0), s.on("unsafe-force"), s.on("yes"), s.on("wait")
 		s.output(sh)
 		return withClient(ctx, sh, s, func(ctx context.Context, c connection) error {
-			err := c.remove(ctx, sh, id, force)
+			remove, said := c.RemoveNode, fmt.Sprintf("node %d is on its way out; 'member list' shows how far", id)
+			if force {
+				again, cancel, err := c.dare(ctx, sh, id, yes)
+				if err != nil {
+					return err
+				}
+				defer cancel()
+				ctx, remove, said = again, c.ForceRemoveNode, fmt.Sprintf("node %d is out of the cluster", id)
+			}
+			err := remove(ctx, id)
 			if err == nil && wait {
+				said = fmt.Sprintf("node %d has left the cluster", id)
 				err = c.follow(ctx, sh, func(st client.Status) (string, bool) { return removed(st, id) })
 			}
 			if err != nil {
 				return err
 			}
-			said := fmt.Sprintf("node %d is on its way out; 'member list' shows how far", id)
-			if wait {
-				said = fmt.Sprintf("node %d has left the cluster", id)
-			}
 			return c.printNode(ctx, sh, id, said)
 		})
 	}
-}
-
-// remove asks for a removal, by force after saying what that means.
-func (c connection) remove(ctx context.Context, sh *shell, id wire.NodeID, force bool) error {
-	if !force {
-		return c.RemoveNode(ctx, id)
-	}
-	st, err := c.Status(ctx)
-	if err != nil {
-		return err
-	}
-	for _, g := range st.Groups {
-		if holds(g, id) {
-			fmt.Fprintf(sh.err, "group %d loses its replica on node %d at once, without another in its place\n", g.ID, id)
-		}
-	}
-	return c.ForceRemoveNode(ctx, id)
 }
 
 // removed says how far a removal has come.

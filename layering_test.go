@@ -23,7 +23,9 @@ var storeys = map[string]int{
 	"internal/diskspace": 0,
 	"internal/eventlog":  0,
 	"internal/fanout":    0,
+	"internal/histogram": 0,
 	"internal/leak":      0,
+	"internal/typo":      0,
 	"epoch":              0,
 	"raft/wire":          0,
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"flotilla/client"
+	"flotilla/internal/histogram"
 
 	"github.com/urfave/cli/v2"
 )
@@ -88,7 +89,7 @@ func (b *bench) run(_ context.Context, c connection) error {
 	defer cancel()
 	stop := b.progress(ctx)
 	began := time.Now()
-	hists := make([]histogram, b.clients)
+	hists := make([]histogram.Histogram, b.clients)
 	var wg sync.WaitGroup
 	for i := range b.clients {
 		wg.Go(func() { b.work(ctx, c, pool, uint64(i), &hists[i]) })
@@ -97,11 +98,11 @@ func (b *bench) run(_ context.Context, c connection) error {
 	took := time.Since(began)
 	stop()
 	interrupted := c.base.Err()
-	var all histogram
+	var all histogram.Histogram
 	for i := range hists {
-		all.merge(&hists[i])
+		all.Merge(&hists[i])
 	}
-	if err := b.report(c, all, took); err != nil {
+	if err := b.report(c, &all, took); err != nil {
 		return err
 	}
 	return interrupted // what was measured until then is printed all the same
@@ -160,7 +161,7 @@ func (b *bench) checkGroups(ctx context.Context, c connection) error {
 }
 
 // work is one caller.
-func (b *bench) work(ctx context.Context, c connection, pool [][]byte, seed uint64, h *histogram) {
+func (b *bench) work(ctx context.Context, c connection, pool [][]byte, seed uint64, h *histogram.Histogram) {
 	random := rand.New(rand.NewPCG(seed, uint64(time.Now().UnixNano())))
 	for ctx.Err() == nil {
 		key := pool[random.IntN(len(pool))]
@@ -180,7 +181,7 @@ func (b *bench) work(ctx context.Context, c connection, pool [][]byte, seed uint
 			b.errors.Add(1)
 			continue
 		}
-		h.add(time.Since(began))
+		h.Add(time.Since(began))
 		b.ops.Add(1)
 	}
 }
@@ -211,8 +212,8 @@ func (b *bench) progress(ctx context.Context) (stop func()) {
 	return func() { cancel(); <-done }
 }
 
-func (b *bench) report(c connection, h histogram, took time.Duration) error {
-	rate := float64(h.count) / took.Seconds()
+func (b *bench) report(c connection, h *histogram.Histogram, took time.Duration) error {
+	rate := float64(h.Count()) / took.Seconds()
 	if c.mode == "json" {
 		return printJSON(b.sh.out, struct {
 			Ops    uint64  `json:"ops"`
@@ -221,11 +222,11 @@ func (b *bench) report(c connection, h histogram, took time.Duration) error {
 			P99    float64 `json:"p99_ms"`
 			Max    float64 `json:"max_ms"`
 			Errors uint64  `json:"errors"`
-		}{h.count, math.Round(10*rate) / 10, ms(h.quantile(0.5)), ms(h.quantile(0.99)), ms(h.max), b.errors.Load()})
+		}{h.Count(), math.Round(10*rate) / 10, ms(h.Quantile(0.5)), ms(h.Quantile(0.99)), ms(h.Max()), b.errors.Load()})
 	}
 	t := newTable(b.sh.out, "bench", "ops", "ops/s", "p50", "p99", "max", "errors")
 	round := func(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
-	t.row(b.name, h.count, fmt.Sprintf("%.0f", rate), round(h.quantile(0.5)), round(h.quantile(0.99)), round(h.max), b.errors.Load())
+	t.row(b.name, h.Count(), fmt.Sprintf("%.0f", rate), round(h.Quantile(0.5)), round(h.Quantile(0.99)), round(h.Max()), b.errors.Load())
 	return t.flush()
 }
 

@@ -1,30 +1,33 @@
-package main
+// Package histogram counts durations in fixed memory, for quantiles that are exact to 1 in 64 however many there were.
+package histogram
 
 import (
 	"math/bits"
 	"time"
 )
 
-// Each power of two of a histogram is cut into this many buckets: values are exact to 1 in 64.
+// Each power of two is cut into this many buckets: values are exact to 1 in 64.
 const (
 	histSubBits = 6
 	histSub     = 1 << histSubBits
 )
 
-// histogram counts durations in microseconds, of any number in fixed memory. The zero value is empty. One owner.
-type histogram struct {
+// Histogram counts durations in microseconds. The zero value is empty. One owner.
+type Histogram struct {
 	buckets [(64 - histSubBits + 1) * histSub]uint64
 	count   uint64
 	max     time.Duration
 }
 
-func (h *histogram) add(d time.Duration) {
+// Add counts d; a negative one counts as none.
+func (h *Histogram) Add(d time.Duration) {
 	h.buckets[bucketOf(uint64(max(d, 0).Microseconds()))]++
 	h.count++
 	h.max = max(h.max, d)
 }
 
-func (h *histogram) merge(o *histogram) {
+// Merge counts what o has counted.
+func (h *Histogram) Merge(o *Histogram) {
 	for i, n := range o.buckets {
 		h.buckets[i] += n
 	}
@@ -32,8 +35,14 @@ func (h *histogram) merge(o *histogram) {
 	h.max = max(h.max, o.max)
 }
 
-// quantile returns an upper bound of the value that a share q of all does not exceed, 0 when empty.
-func (h *histogram) quantile(q float64) time.Duration {
+// Count returns how many were added.
+func (h *Histogram) Count() uint64 { return h.count }
+
+// Max returns the longest duration added.
+func (h *Histogram) Max() time.Duration { return h.max }
+
+// Quantile returns an upper bound of the value that a share q of all does not exceed, 0 when empty.
+func (h *Histogram) Quantile(q float64) time.Duration {
 	left := uint64(q * float64(h.count))
 	for i, n := range h.buckets {
 		if n > left {

@@ -271,3 +271,53 @@ func TestMembershipRidesAlong(t *testing.T) {
 		t.Fatalf("%+v", b.updates)
 	}
 }
+
+// N8, F6: a node is taken out and added again within one term, with a replica made anew. What its old replica said, and what was on its way
+// ever since, tells nothing of what the new one holds.
+func TestLateAnswerOfAnEarlierLife(t *testing.T) {
+	b := newBench(t, 1, 2, 3).lead()
+	b.sync().ack(2, 1).ack(3, 1)
+	b.propose("x")
+	b.sync().ack(2, 2)
+	late := wire.Message{Type: wire.MsgAppendReply, From: 3, Term: b.core.Status().Term, Index: 2} // it takes its time
+	for _, kind := range []wire.ChangeKind{wire.ChangeRemove, wire.ChangeAddLearner} {
+		if err := b.proposeChange(kind, 3); err != nil {
+			t.Fatal(err)
+		}
+		b.sync().ack(2, b.core.Status().Last).sync()
+	}
+	b.clear().step(late).sync()
+	match := func() wire.Index {
+		for _, f := range b.core.Status().Followers {
+			if f.Node == 3 {
+				return f.Match
+			}
+		}
+		t.Fatal("node 3 is no follower")
+		return 0
+	}
+	if got := match(); got != 0 {
+		t.Fatalf("the leader takes node 3 to hold %d entries, it has none", got)
+	}
+	late.Reject, late.Hint = true, 2
+	b.step(late).sync()
+	answer := wire.Message{Type: wire.MsgAppendReply, From: 3, Term: late.Term, Index: 4, Context: 1}
+	if b.step(answer).sync(); match() != 4 {
+		t.Errorf("the answer of its new replica counts for nothing: it holds %d", match())
+	}
+}
+
+// The follower answers by the life that it is addressed by.
+func TestAnswersCarryTheLife(t *testing.T) {
+	b := newBench(t, 1, 2, 3).follow(2, 1)
+	m := wire.Message{Type: wire.MsgAppend, From: 2, Term: 1, Context: 7, Entries: []wire.Entry{{Index: 1, Term: 1, Kind: wire.EntryEmpty}}}
+	b.clear().step(m).sync()
+	if got := b.one(wire.MsgAppendReply, 2); got.Context != 7 || got.Index != 1 {
+		t.Errorf("%+v", got)
+	}
+	m = wire.Message{Type: wire.MsgAppend, From: 2, Term: 1, Context: 8, Index: 9, LogTerm: 1}
+	b.clear().step(m).sync()
+	if got := b.one(wire.MsgAppendReply, 2); got.Context != 8 || !got.Reject {
+		t.Errorf("%+v", got)
+	}
+}

@@ -30,6 +30,7 @@ type Core struct {
 	// What was learned.
 	role       Role
 	leader     wire.NodeID
+	life       uint64 // by which the leader that was heard last counts us (progress.Follower.Life)
 	membership wire.Membership
 	commit     wire.Index
 	verified   wire.Index // our log equals that of the present term's leader up to here, as far as we know (F7)
@@ -228,7 +229,7 @@ func appendMessage(list []wire.Message, m wire.Message) []wire.Message {
 
 func extendsAck(a, b *wire.Message) bool {
 	return a.Type == wire.MsgAppendReply && b.Type == wire.MsgAppendReply && !a.Reject && !b.Reject &&
-		a.To == b.To && a.Term == b.Term
+		a.To == b.To && a.Term == b.Term && a.Context == b.Context
 }
 
 // setCommit moves the commit index up to i (I5).

@@ -70,7 +70,7 @@ func (c *Core) Status() Status {
 		f := &c.lead.followers[i]
 		s.Followers = append(s.Followers, FollowerStatus{
 			Node: f.Node(), Learner: f.Kind() != voter, State: f.State(), Match: f.Match(), Next: f.Next(),
-			Snapshot: f.Sending(), InflightMessages: f.Window().Messages(), InflightBytes: f.Window().Bytes(), QuietTicks: f.Quiet(),
+			Snapshot: f.Sending(), InflightMessages: f.Window().Messages(), InflightBytes: f.Window().Bytes(), QuietTicks: f.Quiet(), Life: f.Life(),
 		})
 	}
 	return s

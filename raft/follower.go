@@ -25,6 +25,7 @@ func (c *Core) followAppend(m wire.Message) error {
 	if err := c.heed(&m); err != nil {
 		return err
 	}
+	c.life = m.Context
 	if err := c.skipCommitted(&m); err != nil {
 		return err
 	}
@@ -118,7 +119,7 @@ func (c *Core) acknowledge(leader wire.NodeID, i wire.Index) {
 		need = c.persist.needHard()
 	}
 	m := to(leader, wire.MsgAppendReply)
-	m.Term, m.Index = c.term, i
+	m.Term, m.Index, m.Context = c.term, i, c.life
 	c.post(m, need)
 }
 
@@ -132,7 +133,7 @@ func (c *Core) rejectAppend(m wire.Message) {
 		return
 	}
 	reply := to(m.From, wire.MsgAppendReply)
-	reply.Reject, reply.Index, reply.Hint, reply.HintTerm = true, m.Index, hint, term
+	reply.Reject, reply.Index, reply.Hint, reply.HintTerm, reply.Context = true, m.Index, hint, term, c.life
 	c.send(reply)
 }
 

@@ -48,6 +48,7 @@ func (c *Core) followSnapshot(m wire.Message) error {
 	if err := c.heed(&m); err != nil {
 		return err
 	}
+	c.life = m.Context
 	if m.Index <= c.commit {
 		c.acknowledge(m.From, c.commit)
 		return nil

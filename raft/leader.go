@@ -23,6 +23,8 @@ type leadership struct {
 	start wire.Index
 	// followers are all other members, by rising node id.
 	followers []progress.Follower
+	// left are nodes that were followers in this term and were taken out, each as often as that happened.
+	left []wire.NodeID
 	// uncommitted is the sum of sizes of the entries from start on that are not committed.
 	uncommitted int
 	// sinceHeartbeat counts ticks.
@@ -48,6 +50,16 @@ func (l *leadership) follower(n wire.NodeID) *progress.Follower {
 		}
 	}
 	return nil
+}
+
+// lives returns how often n was taken out in this term.
+func (l *leadership) lives(n wire.NodeID) (times uint64) {
+	for _, m := range l.left {
+		if m == n {
+			times++
+		}
+	}
+	return times
 }
 
 // settle takes entries in (from, to] out of what is not committed.
@@ -82,10 +94,18 @@ func (c *Core) enlist() {
 				continue
 			}
 			next := max(c.log.last(), c.lead.start-1) + 1
-			c.lead.followers = append(c.lead.followers, progress.New(n, kind, next, limits))
+			f := progress.New(n, kind, next, limits)
+			f.SetLife(c.lead.lives(n))
+			c.lead.followers = append(c.lead.followers, f)
 		}
 	}
-	c.lead.followers = slices.DeleteFunc(c.lead.followers, func(f progress.Follower) bool { return !c.membership.Contains(f.Node()) })
+	c.lead.followers = slices.DeleteFunc(c.lead.followers, func(f progress.Follower) bool {
+		gone := !c.membership.Contains(f.Node())
+		if gone {
+			c.lead.left = append(c.lead.left, f.Node())
+		}
+		return gone
+	})
 	add(c.membership.AllVoters(), voter)
 	add(c.membership.Learners, learner)
 	slices.SortFunc(c.lead.followers, func(a, b progress.Follower) int { return cmp.Compare(a.Node(), b.Node()) })

@@ -69,7 +69,7 @@ func (c *Core) sendAppend(f *progress.Follower, room int) bool {
 	}
 	last := prev + wire.Index(len(entries))
 	m := to(f.Node(), wire.MsgAppend)
-	m.Index, m.LogTerm, m.Commit, m.Entries = prev, term, c.commit, entries
+	m.Index, m.LogTerm, m.Commit, m.Entries, m.Context = prev, term, c.commit, entries, f.Life()
 	c.send(m)
 	f.Sent(last, bytes, min(c.commit, last))
 	return true
@@ -86,7 +86,7 @@ func (c *Core) sendEmpty(f *progress.Follower) {
 		return
 	}
 	m := to(f.Node(), wire.MsgAppend)
-	m.Index, m.LogTerm, m.Commit = prev, term, c.commit
+	m.Index, m.LogTerm, m.Commit, m.Context = prev, term, c.commit, f.Life()
 	c.send(m)
 	f.Sent(prev, 0, min(c.commit, prev))
 }
@@ -104,8 +104,8 @@ func (c *Core) cannotSend(f *progress.Follower, err error) {
 // leadAppendReply: a follower acknowledges or refuses an append of this term.
 func (c *Core) leadAppendReply(m wire.Message) error {
 	f := c.lead.follower(m.From)
-	if f == nil {
-		return nil
+	if f == nil || m.Context != f.Life() && !mutant.Is(mutant.TakeLateAck) {
+		return nil // what a replica said that was taken out is no word about the one that was made anew in its place (N8)
 	}
 	if !m.Reject && m.Index > c.log.last() {
 		return refuse(&m, ErrMalformed, "acknowledges what was never sent")

@@ -68,6 +68,7 @@ func (c *Core) SendSnapshot(n wire.NodeID, s wire.Snapshot) (wire.Message, error
 	c.lead.follower(n).SendsSnapshot(s.Index)
 	m := to(n, wire.MsgSnapshot)
 	m.Group, m.From, m.Term, m.Index, m.LogTerm = c.group, c.self, c.term, s.Index, s.Term
+	m.Context = c.lead.follower(n).Life()
 	return m, nil
 }
 

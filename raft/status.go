@@ -52,4 +52,6 @@ type FollowerStatus struct {
 	InflightBytes    int
 	// QuietTicks is how long ago it was heard, in ticks.
 	QuietTicks int
+	// Life is how often in this term the node was a follower before, and was taken out.
+	Life uint64
 }

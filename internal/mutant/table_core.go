@@ -24,6 +24,7 @@ const (
 	LeadWithoutMajority  Name = "lead-without-majority"
 	CampaignBehindChange Name = "campaign-behind-change"
 	StandBeforeSince     Name = "stand-before-since"
+	TakeLateAck          Name = "take-late-ack"
 	TwoChanges           Name = "two-changes"
 	PromoteFarBehind     Name = "promote-far-behind"
 	ReadWithoutQuorum    Name = "read-without-quorum"
@@ -75,6 +76,7 @@ func ofCore() []Mutant {
 		{ElectByIncoming, "elects a leader by the incoming half of a joint configuration", "raft", "raft TestJointElectionNeedsBothHalves", ByComparison},
 		{ProposalNotSent, "does not send what is proposed", "raft", "raft TestTranscripts/f18_commit_without_a_tick", ByComparison},
 		{LeadWithoutMajority, "leads on without a majority", "raft", "raft TestCheckQuorum", ByComparison},
+		{TakeLateAck, "takes the late answer of a replica that was taken out for one of the replica made anew", "raft", "raft TestLateAnswerOfAnEarlierLife", 0},
 		{StandBeforeSince, "stands for election before it knows that it was made a member again", "raft", "raft TestMadeAnewDoesNotElectItself", 0},
 		{CampaignBehindChange, "campaigns with a committed change not applied", "raft", "raft TestTranscripts/d64_change_not_applied", 0},
 		{TwoChanges, "proposes a change while another is under way", "raft", "raft TestOneChangeAtATime", ByComparison},

@@ -25,6 +25,8 @@ type Follower struct {
 	node  wire.NodeID
 	kind  Kind
 	state State
+	// life numbers how often in this term the node has been a follower before, and was taken out.
+	life uint64
 
 	match, next wire.Index
 	window      Window
@@ -61,6 +63,13 @@ func (f *Follower) Node() wire.NodeID { return f.node }
 
 // Kind returns whether it counts.
 func (f *Follower) Kind() Kind { return f.kind }
+
+// Life returns how often in this term the node was a follower before. Answers to an earlier life are of no use: the replica
+// that gave them may be gone, and another in its place.
+func (f *Follower) Life() uint64 { return f.life }
+
+// SetLife says how often in this term the node was a follower before.
+func (f *Follower) SetLife(n uint64) { f.life = n }
 
 // SetKind changes whether it counts: a learner was promoted.
 func (f *Follower) SetKind(k Kind) { f.kind = k }

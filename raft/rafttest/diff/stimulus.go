@@ -51,13 +51,20 @@ func (w *world) deliver(f flight) {
 	}
 }
 
-// context is our number of a forwarded read.
+// context is our number of a forwarded read, or the life that an answer is for.
 func (w *world) context(m *message) uint64 {
 	switch m.typ {
 	case wire.MsgReadIndex:
 		return w.nodes[m.from].numbers[m.read]
 	case wire.MsgReadIndexReply:
 		return w.nodes[m.to].numbers[m.read]
+	case wire.MsgAppendReply:
+		// Replicas are never made anew here, so an answer counts whatever life its node has as a follower, as in the reference.
+		for _, f := range w.nodes[m.to].ours.core.Status().Followers {
+			if f.Node == m.from {
+				return f.Life
+			}
+		}
 	}
 	return 0
 }

@@ -64,7 +64,12 @@ func (l loop) Barrier(ctx context.Context, g GroupID) error {
 	return err
 }
 
+// Transfer asks a member where there is no replica here: administrators ask any node.
 func (l loop) Transfer(ctx context.Context, g GroupID, to NodeID) error {
+	if group := l.Group(g); !group.local() {
+		_, err := elsewhere(group, func(at NodeID) (struct{}, error) { return struct{}{}, l.engine.TransferLeaderAt(ctx, at, g, to) })
+		return err
+	}
 	return l.engine.TransferLeader(ctx, g, to)
 }
 

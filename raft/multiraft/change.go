@@ -105,14 +105,20 @@ func (e *Engine) TransferLeader(ctx context.Context, id wire.GroupID, to wire.No
 		leader = e.hint(err)
 	}
 	if leader != wire.NoNode {
-		_, err = e.forward(ctx, leader, forwardRequest{group: id, op: opTransfer, data: appendTransfer(nil, to)})
+		err = e.TransferLeaderAt(ctx, leader, id, to)
 	}
+	return err
+}
+
+// TransferLeaderAt is TransferLeader at node at, which need not lead the group; it does not forward again (D40).
+func (e *Engine) TransferLeaderAt(ctx context.Context, at wire.NodeID, id wire.GroupID, to wire.NodeID) error {
+	_, err := e.forward(ctx, at, forwardRequest{group: id, op: opTransfer, data: appendTransfer(nil, to)})
 	return err
 }
 
 func (e *Engine) handleTransfer(ctx context.Context, g *group, data []byte) error {
 	to, err := readTransfer(g.id, data)
-	if err != nil {
+	if err != nil || g.view.Load().leader == to {
 		return err
 	}
 	return e.transferHere(ctx, g, to)

@@ -49,15 +49,19 @@ func (h *Host) Events(ctx context.Context) iter.Seq2[Event, int] {
 }
 
 // Topology returns the catalog as it is applied here now, and again after each change of nodes, groups or routing, until ctx
-// ends: each of a higher version than the one before, not every version. What it returns is immutable.
+// ends: each of a higher Applied than the one before, not every state there was. What it returns is immutable.
 func (h *Host) Topology(ctx context.Context) iter.Seq[*catalog.Snapshot] {
 	changes := h.views.Listen(ctx, 1)
 	return func(yield func(*catalog.Snapshot) bool) {
-		if !yield(h.catalog.View()) {
+		last := h.catalog.View()
+		if !yield(last) {
 			return
 		}
 		for v := range changes {
-			if !yield(v) {
+			if v.Applied <= last.Applied { // it was told before the look above
+				continue
+			}
+			if last = v; !yield(v) {
 				return
 			}
 		}

@@ -189,9 +189,16 @@ func (d *duty) spares(n wire.NodeID) bool {
 	return 2*len(filter(others, d.alive)) > len(others)
 }
 
-// prefer hands leadership to the preferred leader, if that votes and is well.
+// prefer hands leadership to the preferred leader, if that votes and is well. Group 0 is led by a member of its origin, if one is well: the
+// log of a node that joined begins where it joined, and members that were down since before that cannot be brought up from it.
 func (d *duty) prefer() Step {
 	to := d.g.Leader
+	if d.g.ID == wire.MetadataGroup && d.g.SinceOf(d.w.Self) != 0 {
+		whole := filter(d.m.Voters, func(n wire.NodeID) bool { return d.g.SinceOf(n) == 0 && d.fit(n) })
+		if len(whole) > 0 {
+			to = whole[0]
+		}
+	}
 	if !d.w.Settled || to == d.w.Self || !d.fit(to) {
 		return Step{}
 	}

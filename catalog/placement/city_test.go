@@ -20,7 +20,7 @@ var states = map[byte]catalog.NodeState{
 // city is a catalog of the nodes, with groups; each node but a listed one has registered.
 func city(replication uint64, nodes string, groups ...catalog.Group) *catalog.Snapshot {
 	v := &catalog.Snapshot{Born: true, Settings: catalog.Settings{Replication: replication}, Topology: catalog.Topology{Version: 10}, Groups: groups}
-	for _, word := range strings.Fields(nodes) {
+	for word := range strings.FieldsSeq(nodes) {
 		id, err := strconv.ParseUint(word[:len(word)-1], 10, 64)
 		if err != nil {
 			panic(err)

@@ -70,7 +70,7 @@ func endUnderLoad(t *testing.T, c *cluster, victim *node, round int) {
 	ends := make(chan error, 61)
 	for i := range 50 {
 		go func() {
-			_, err := victim.engine.Propose(within(10*time.Second), 1, []byte(fmt.Sprint(round, i)))
+			_, err := victim.engine.Propose(within(10*time.Second), 1, fmt.Append(nil, round, i))
 			ends <- err
 		}()
 	}

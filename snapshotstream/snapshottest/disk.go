@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"path"
 	"slices"
@@ -385,9 +386,7 @@ func (d *Disk) SyncDir(at string) error {
 		return err
 	}
 	clear(n.synced)
-	for name, below := range n.names {
-		n.synced[name] = below
-	}
+	maps.Copy(n.synced, n.names)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 
 	"flotilla/raft/wire"
 )
@@ -52,10 +53,5 @@ func (c *Rebirths) Made(node wire.NodeID, g wire.GroupID) error {
 }
 
 func (k *kin) misses(node wire.NodeID) bool {
-	for _, n := range k.lost {
-		if n == node {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(k.lost, node)
 }

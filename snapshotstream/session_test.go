@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"flotilla/internal/assert"
 	"flotilla/snapshotstream"
 	"flotilla/snapshotstream/snapshottest"
 )
@@ -401,8 +402,12 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	runtime.ReadMemStats(&after)
 	pipe := uint64(64 << 20) // what tamper clones
-	if n := after.TotalAlloc - before.TotalAlloc - pipe; n > 8<<20 {
-		t.Errorf("%d bytes allocated", n)
+	limit := uint64(8 << 20)
+	if assert.Costly { // set with the race detector, under which sync.Pool forgets at random
+		limit += 2 * pipe
+	}
+	if n := after.TotalAlloc - before.TotalAlloc - pipe; n > limit {
+		t.Errorf("%d bytes allocated, %d at most", n, limit)
 	}
 	again, err := snapshotstream.Open(cfg)
 	if err != nil {

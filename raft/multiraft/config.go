@@ -25,6 +25,16 @@ type Config struct {
 	// Log and Transport stay the caller's, who closes them after Close.
 	Log       LogStore
 	Transport Transport
+	// Snapshots and Courier likewise; without Snapshots no log is ever compacted, without a Courier no snapshot is sent.
+	Snapshots SnapshotStore
+	Courier   Courier
+	// SnapshotBytes is how many bytes of log make it worth while to take a new snapshot of a group, unless the state is much larger
+	// (snapshot.go). Default 64 MiB. TailBytes of log are kept behind a snapshot for followers that are a little behind.
+	// Default a quarter of SnapshotBytes.
+	SnapshotBytes int64
+	TailBytes     int64
+	// SnapshotSends bounds the transfers from this node under way at once. Default 2.
+	SnapshotSends int
 	// EpochBump makes the command that is proposed on group 0 once each time this node becomes its leader
 	// (P20); nil for none.
 	EpochBump func(wire.Term) []byte
@@ -56,6 +66,7 @@ func (c Config) Validate() error {
 	fault(c.ApplyWorkers < 1, "%d apply workers: 1 at least", c.ApplyWorkers)
 	fault(c.Heartbeat < time.Millisecond, "heartbeat %v: 1ms at least", c.Heartbeat)
 	fault(c.ElectionTimeout < 3*c.Heartbeat, "election timeout %v: three heartbeats of %v at least", c.ElectionTimeout, c.Heartbeat)
+	fault(c.SnapshotBytes < 0 || c.TailBytes < 0 || c.SnapshotSends < 0, "negative limit of snapshots")
 	fault(c.NodeBytes < 0 || c.GroupBytes < 0, "negative byte limit")
 	return errors.Join(faults...)
 }
@@ -77,6 +88,15 @@ func (c Config) populated() Config {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.SnapshotBytes == 0 {
+		c.SnapshotBytes = defaultSnapshotBytes
+	}
+	if c.TailBytes == 0 {
+		c.TailBytes = c.SnapshotBytes / 4
+	}
+	if c.SnapshotSends == 0 {
+		c.SnapshotSends = defaultSnapshotSends
 	}
 	if c.NodeBytes == 0 {
 		c.NodeBytes = defaultNodeBytes

@@ -42,6 +42,11 @@ const (
 	// minSweep is the number of parked callers below which nobody looks for those who gave up.
 	minSweep = 64
 
+	// defaultSnapshotBytes: a start replays up to that much of each group's log, some seconds; a smaller figure would write
+	// states more often than commands. defaultSnapshotSends: a transfer is limited by its pace, not by its number.
+	defaultSnapshotBytes = 64 << 20
+	defaultSnapshotSends = 2
+
 	// maxForwardBytes bounds a forwarded request: a command and its frame.
 	maxForwardBytes = MaxCommandBytes + 64
 	// forwardTimeout bounds what this node does on behalf of another one whose caller set no deadline, so that

@@ -2,6 +2,7 @@ package multiraft
 
 import (
 	"context"
+	"io"
 
 	"flotilla/raft/wire"
 )
@@ -55,6 +56,49 @@ type StateMachine interface {
 	// Query answers a read-only request from the present state. An error is the caller's, not the group's;
 	// only a panic quarantines.
 	Query(request []byte) ([]byte, error)
+}
+
+// Snapshotter is a state machine whose state can leave it and come back. The log of a group whose machine is none is kept as a whole.
+type Snapshotter interface {
+	StateMachine
+	// Freeze returns the present state, which stays what it is while Apply goes on. It must be cheap: nothing of the group is
+	// applied meanwhile. Of a machine that keeps its state on disk, all of it is durable when Freeze returns.
+	Freeze() (Frozen, error)
+	// Restore replaces the state by the one that state holds, of all entries up to and including at, and is done when it has read
+	// io.EOF: any other error of state means that the bytes read before it are worth nothing. An error leaves the machine
+	// as it was; all but wire.ErrNoSpace quarantine the group.
+	Restore(at wire.Index, state io.Reader) error
+}
+
+// Frozen is a state that does not change. Its methods are called from one goroutine, but not the machine's.
+type Frozen interface {
+	// WriteTo writes the state. Equal states of all replicas are equal bytes, so that one node can continue what another began.
+	io.WriterTo
+	// Close lets go of it. It is called once, whether or not it was written.
+	io.Closer
+}
+
+// SnapshotStore keeps the snapshots of all groups of a node: whole and durable or not there, the newest two of each. It is safe
+// for concurrent use.
+type SnapshotStore interface {
+	// Newest returns the newest snapshot of group g and how many bytes its state has; it does not wait for the disk.
+	Newest(g wire.GroupID) (s wire.Snapshot, bytes int64, ok bool)
+	// Save makes a snapshot of what write writes and returns nil when it is durable, or when there is one as new already.
+	Save(g wire.GroupID, s wire.Snapshot, write func(io.Writer) error) error
+	// Load has read read the state of g's snapshot at i up to io.EOF, and returns read's error or why the state
+	// cannot be trusted: snapshotstream.ErrCorrupt, then it is not offered again.
+	Load(g wire.GroupID, i wire.Index, read func(io.Reader) error) error
+	// Drop removes everything of group g; what is being read stays until it has been.
+	Drop(g wire.GroupID) error
+}
+
+// Courier carries snapshots to other nodes.
+type Courier interface {
+	// Send begins to carry the snapshot s of m.Group, which the SnapshotStore holds, to m.To and returns at once. m goes in front of
+	// the data: before it takes any, the other node's courier asks Engine.OfferSnapshot, and when it holds all of it,
+	// Engine.InstallSnapshot. moved is called now and then as the receiver holds more; done once: with nil when the receiver holds
+	// it whole and durable, else with why not, soon after ctx has ended. Both may be called from any goroutine, and from within Send.
+	Send(ctx context.Context, m wire.Message, s wire.Snapshot, moved func(), done func(error))
 }
 
 // GroupConfig makes a group known to the engine.

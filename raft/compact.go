@@ -32,10 +32,10 @@ func (c *Core) SnapshotAt(i wire.Index) (wire.Snapshot, error) {
 
 // Compact lets go of the log's entries up to i, with the next update, and returns up to where it will: the host says what
 // it holds a snapshot of, the core what its followers are still in need of. A leader keeps what is not yet
-// acknowledged by a follower that answers and takes entries, but no more than Config.KeepEntries of what could go: a
-// follower further behind than that is cheaper helped by a snapshot. The rule is the core's because only the core
+// acknowledged by a follower that answers and takes entries, but nothing up to least, which is for the host to choose as it
+// knows sizes: a follower further behind than that is cheaper helped by a snapshot. The rule is the core's because only the core
 // knows all match indexes at the moment of asking.
-func (c *Core) Compact(i wire.Index) wire.Index {
+func (c *Core) Compact(i, least wire.Index) wire.Index {
 	assert.That(i <= c.apply.applied, "I7: compaction of what is not applied")
 	gone := c.log.first() - 1
 	if c.err != nil || i <= gone {
@@ -47,9 +47,7 @@ func (c *Core) Compact(i wire.Index) wire.Index {
 			keep = min(keep, f.Match())
 		}
 	}
-	if margin := wire.Index(c.cfg.KeepEntries); i > margin {
-		keep = max(keep, i-margin)
-	}
+	keep = max(keep, min(i, least))
 	if keep <= gone {
 		return gone
 	}

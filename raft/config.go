@@ -43,8 +43,6 @@ type Config struct {
 	MaxCommittedBytes int
 	// MaxUncommittedBytes bounds what a leader takes in beyond its commit index. Default 64 MiB.
 	MaxUncommittedBytes int
-	// KeepEntries bounds what a compaction leaves in a leader's log for followers that are behind (Compact). Default 10,000.
-	KeepEntries int
 	// Seed feeds the source of randomness. Same seed, same inputs, same outputs.
 	Seed uint64
 	// Log is the durable log; HardState, Membership what was restored with it.
@@ -69,7 +67,6 @@ const (
 	DefaultMaxInflightMessages = 256
 	DefaultMaxCommittedBytes   = 4 << 20
 	DefaultMaxUncommittedBytes = 64 << 20
-	DefaultKeepEntries         = 10_000
 )
 
 // minElectionHeartbeats is how many heartbeats an election timeout must hold: two may be lost without an election.
@@ -91,7 +88,6 @@ func (c Config) withDefaults() Config {
 		{&c.MaxInflightMessages, DefaultMaxInflightMessages},
 		{&c.MaxCommittedBytes, DefaultMaxCommittedBytes},
 		{&c.MaxUncommittedBytes, DefaultMaxUncommittedBytes},
-		{&c.KeepEntries, DefaultKeepEntries},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -126,7 +122,6 @@ func (c Config) Validate() error {
 		{"MaxInflightMessages", full.MaxInflightMessages},
 		{"MaxCommittedBytes", full.MaxCommittedBytes},
 		{"MaxUncommittedBytes", full.MaxUncommittedBytes},
-		{"KeepEntries", full.KeepEntries},
 	} {
 		check(limit.value >= 1, "config: %s is %d, at least 1", limit.name, limit.value)
 	}

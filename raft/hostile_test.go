@@ -158,7 +158,7 @@ func (h *hostile) act() {
 		c.PeerLost(wire.NodeID(h.r.UintN(6)))
 	case 19:
 		if h.r.UintN(10) == 0 {
-			c.Compact(c.apply.applied)
+			c.Compact(c.apply.applied, wire.Index(h.r.Uint64N(uint64(c.apply.applied)+1)))
 		}
 	case 20, 21:
 		h.move()

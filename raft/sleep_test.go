@@ -30,7 +30,7 @@ func TestCanSleep(t *testing.T) {
 		},
 		"a follower that was lost": func(b *bench) { b.core.Unreachable(3) },
 		"a new member":             func(b *bench) { b.changeMembership(wire.OneChange(wire.ChangeAddLearner, 4)) },
-		"a compaction":             func(b *bench) { b.core.Compact(1); b.core.persist.compact = 1 },
+		"a compaction":             func(b *bench) { b.core.Compact(1, 1); b.core.persist.compact = 1 },
 		"following":                func(b *bench) { b.follow(2, 5) },
 	} {
 		b := idle(t)

@@ -26,7 +26,7 @@ func lagging(t *testing.T) (*bench, wire.Snapshot) {
 	for range b.core.cfg.ElectionTicks { // a follower that answers is kept in mind by Compact
 		b.core.lead.follower(3).Tick()
 	}
-	if got := b.core.Compact(15); got != 15 {
+	if got := b.core.Compact(15, 15); got != 15 {
 		t.Fatalf("compacted to %d", got)
 	}
 	return b.sync().alive(3).clear(), s
@@ -170,22 +170,22 @@ func TestSendSnapshotRefusals(t *testing.T) {
 	b.mustSend(3, s)
 }
 
-// F25, P15: a leader keeps what followers that answer have not got, up to KeepEntries; nobody lets go of what it has not
+// F25, P15: a leader keeps what followers that answer have not got, as far as its host lets it; nobody lets go of what it has not
 // applied, and a compaction is one update.
 func TestCompactKeepsWhatIsNeeded(t *testing.T) {
-	b := openBench(t, Config{Membership: wire.Membership{Voters: []wire.NodeID{1, 2, 3}}, KeepEntries: 10}, newMemoryLog()).rule()
+	b := openBench(t, Config{Membership: wire.Membership{Voters: []wire.NodeID{1, 2, 3}}}, newMemoryLog()).rule()
 	for range 20 {
 		b.propose("x")
 	}
 	b.sync().ack(2, 21).ack(3, 18).sync().clear()
-	if got := b.core.Compact(20); got != 18 {
+	if got := b.core.Compact(20, 10); got != 18 {
 		t.Errorf("compacted to %d, follower 3 holds 18", got)
 	}
 	b.sync()
 	if n := len(b.updates); n != 1 || b.updates[0].CompactTo != 18 || b.disk.first != 19 {
 		t.Errorf("updates %+v", b.updates)
 	}
-	if got := b.core.Compact(17); got != 18 {
+	if got := b.core.Compact(17, 7); got != 18 {
 		t.Errorf("again, lower: %d", got)
 	}
 	if b.core.HasReady() {
@@ -195,7 +195,7 @@ func TestCompactKeepsWhatIsNeeded(t *testing.T) {
 		b.propose("x")
 	}
 	b.sync().ack(2, 41).sync()
-	if got := b.core.Compact(41); got != 31 {
+	if got := b.core.Compact(41, 31); got != 31 {
 		t.Errorf("compacted to %d: follower 3 is 23 entries behind, 10 are kept", got)
 	}
 	func() {
@@ -204,7 +204,7 @@ func TestCompactKeepsWhatIsNeeded(t *testing.T) {
 				t.Error("compaction of what is not applied")
 			}
 		}()
-		b.core.Compact(42)
+		b.core.Compact(42, 0)
 	}()
 }
 

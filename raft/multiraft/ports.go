@@ -94,11 +94,12 @@ type SnapshotStore interface {
 
 // Courier carries snapshots to other nodes.
 type Courier interface {
-	// Send begins to carry the snapshot s of m.Group, which the SnapshotStore holds, to m.To and returns at once. m goes in front of
-	// the data: before it takes any, the other node's courier asks Engine.OfferSnapshot, and when it holds all of it,
-	// Engine.InstallSnapshot. moved is called now and then as the receiver holds more; done once: with nil when the receiver holds
-	// it whole and durable, else with why not, soon after ctx has ended. Both may be called from any goroutine, and from within Send.
-	Send(ctx context.Context, m wire.Message, s wire.Snapshot, moved func(), done func(error))
+	// Send begins to carry a snapshot of m.Group to m.To and returns at once: the one at m.Index, or another one that the SnapshotStore
+	// holds at least or above, if the receiver has a part of that (N5). m goes in front of the data: before it takes any, the other
+	// node's courier asks Engine.OfferSnapshot, and when it holds all of it, Engine.InstallSnapshot. moved is called now and then as
+	// the receiver holds more; done once: with nil when the receiver holds it whole and durable, else with why not, soon after ctx
+	// has ended. Both may be called from any goroutine, and from within Send.
+	Send(ctx context.Context, m wire.Message, least wire.Index, moved func(), done func(error))
 }
 
 // GroupConfig makes a group known to the engine.

@@ -52,6 +52,8 @@ type Plan struct {
 	CampaignEvery    Time
 	UnreachableEvery Time
 	CompactEvery     Time
+	// KeepEntries is how much of what could go a leader keeps for followers; 0 for all.
+	KeepEntries int
 	// TransferMax is how long a snapshot may take to get somewhere, and again to be installed.
 	TransferMax Time
 
@@ -147,7 +149,7 @@ func (p *Plan) drawLimits(r *rand.Rand) {
 		p.Core.MaxCommittedBytes = 64 + r.IntN(500)
 	}
 	if chance(r, 500) {
-		p.Core.KeepEntries = 1 + r.IntN(30)
+		p.KeepEntries = 1 + r.IntN(30)
 	}
 	if chance(r, 200) {
 		p.Core.MaxUncommittedBytes = 4000 + r.IntN(10_000)

@@ -76,11 +76,12 @@ func (c *Cluster) Stored(id wire.NodeID) wire.Index {
 	return 0
 }
 
-// Compact asks node n to let go of its log up to to, or up to its newest snapshot if that is earlier. It returns how far
-// the core goes.
-func (c *Cluster) Compact(id wire.NodeID, to wire.Index) (i wire.Index) {
+// Compact asks node n to let go of its log up to to, or up to its newest snapshot if that is earlier, but for the last keep entries of
+// that as far as followers need them. It returns how far the core goes.
+func (c *Cluster) Compact(id wire.NodeID, to, keep wire.Index) (i wire.Index) {
 	n := c.nodes[id]
-	c.guard(n, func() { i = n.core.Compact(min(to, c.Stored(id))) })
+	to = min(to, c.Stored(id))
+	c.guard(n, func() { i = n.core.Compact(to, to-min(to, keep)) })
 	return i
 }
 

@@ -1,6 +1,7 @@
 package rafttest
 
 import (
+	"cmp"
 	"fmt"
 
 	"flotilla/raft"
@@ -105,7 +106,7 @@ func (s *Sim) compact(n wire.NodeID) {
 	if slack := wire.Index(s.rng.IntN(20)); chance(s.rng, 500) && to > slack {
 		to -= slack
 	}
-	s.cluster.Note("%s compacts to %d", n, s.cluster.Compact(n, to))
+	s.cluster.Note("%s compacts to %d", n, s.cluster.Compact(n, to, cmp.Or(wire.Index(s.plan.KeepEntries), to)))
 }
 
 // restart starts a node; if its log has not caught up with its machine, chance says which of the two wins.

@@ -42,7 +42,7 @@ func newOurs(id wire.NodeID, birth wire.Membership, seed uint64, past func(wire.
 func (o *ours) start() error {
 	o.seed++
 	core, err := raft.New(raft.Config{
-		Group: group, Self: o.id, ElectionTicks: electionTicks, HeartbeatTicks: 1, Seed: o.seed, KeepEntries: 1,
+		Group: group, Self: o.id, ElectionTicks: electionTicks, HeartbeatTicks: 1, Seed: o.seed,
 		Log: o, HardState: o.hard, Membership: o.membership, Applied: o.applied,
 	})
 	o.core = core

@@ -42,7 +42,7 @@ func (w *world) compact(p *pair) {
 		to -= wire.Index(n)
 	}
 	w.say("compact %d to %d", p.id, to)
-	w.act(p, &cause{kind: doCompact}, func() { p.ours.core.Compact(to) })
+	w.act(p, &cause{kind: doCompact}, func() { p.ours.core.Compact(to, to-1) })
 }
 
 // lag cuts p off while the others get on and let go of what it lacks.

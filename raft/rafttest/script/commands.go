@@ -132,11 +132,11 @@ func (s *Script) cmdNodes(a arguments) error {
 		MaxInflightBytes:    int(a.number("inflight-bytes", 0)),
 		MaxUncommittedBytes: int(a.number("uncommitted", 0)),
 		MaxCommittedBytes:   int(a.number("max-committed", 0)),
-		KeepEntries:         int(a.number("keep", 0)),
 		LeaseMargin:         int(a.number("lease", 0)),
 	}
 	s.cluster = rafttest.NewCluster(s, config, birth, rafttest.Checkers())
 	s.config = config
+	s.keep = wire.Index(a.number("keep", 10_000))
 	s.cluster.Observe(s.show)
 	s.auto = a.text("disk", "manual") == "auto"
 	for id := wire.NodeID(1); id <= wire.NodeID(n); id++ {

@@ -19,6 +19,7 @@ const settleLimit = 2000
 type Script struct {
 	cluster *rafttest.Cluster
 	config  raft.Config
+	keep    wire.Index // entries that a compaction leaves for followers
 
 	net    []packet
 	sent   int // number of the last packet

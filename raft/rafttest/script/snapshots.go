@@ -26,7 +26,7 @@ func (s *Script) cmdCompact(a arguments) error {
 			return err
 		}
 	}
-	if got := s.cluster.Compact(n, to); got != to {
+	if got := s.cluster.Compact(n, to, s.keep); got != to {
 		fmt.Fprintf(&s.out, "%s compacts to %d only\n", n, got)
 	}
 	return nil

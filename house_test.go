@@ -22,7 +22,7 @@ const (
 
 // largePackages may be larger than maxPackageLines, with the reason.
 var largePackages = map[string]int{
-	"raft/multiraft": 4500, // the loop and its stepper: both drive the same unexported steps of one engine
+	"raft/multiraft": 5800, // the loop, its snapshots and its stepper: all are steps of one owner of a group, on the same unexported state
 }
 
 // TestSizes keeps files, functions and packages small enough to be read.

@@ -17,6 +17,8 @@ type applyJob struct {
 	entries []wire.Entry // contiguous
 	waiters []waiter     // by rising index
 	read    *read
+	freeze  *wire.Snapshot // the state that the machine has now is this one: freeze it
+	install *taking
 	last    func() // the group was ended: nothing of it is run after this
 }
 
@@ -44,8 +46,9 @@ func (j *applyJob) refuse(why *wire.Error) {
 func (w *worker) applyGroup(job *applyJob) {
 	g := job.g
 	w.call(g, func(*raft.Core) {
-		for i := range job.entries {
-			e := &job.entries[i]
+		entries := job.entries
+		for i := range entries {
+			e := &entries[i]
 			assert.That(e.Index == g.handed+1, "group %d: entry %d follows %d", g.id, e.Index, g.handed)
 			g.handed = e.Index
 			if props := g.pending.commit(g, e.Index, e.Term); props != nil {
@@ -54,13 +57,27 @@ func (w *worker) applyGroup(job *applyJob) {
 			if e.Kind == wire.EntryChange {
 				w.applyChange(g, e)
 			}
+			if w.due(g, e) { // exactly here: the machine gets no further before
+				rest := entries[i+1:]
+				job.entries = job.entries[:len(job.entries)-len(rest)]
+				w.submit(job)
+				*job = applyJob{g: g, entries: rest}
+				w.takeSnapshot(g)
+			}
 		}
 	})
 	if g.core == nil {
 		job.refuse(g.fault.Load())
 		return
 	}
-	g.commit.Store(uint64(g.handed))
+	if len(job.entries) > 0 {
+		w.submit(job)
+	}
+}
+
+// submit hands a job's entries to the machine.
+func (w *worker) submit(job *applyJob) {
+	job.g.commit.Store(uint64(job.entries[len(job.entries)-1].Index))
 	w.e.appliers.submit(*job)
 }
 
@@ -156,6 +173,19 @@ func (a *applier) gather(g *group, job *applyJob) error {
 				return err
 			}
 		}
+	}
+	job.entries = nil
+	switch {
+	case job.freeze != nil:
+		if err := a.flush(g); err != nil {
+			return err
+		}
+		return a.freeze(g, *job.freeze)
+	case job.install != nil:
+		if err := a.flush(g); err != nil {
+			return err
+		}
+		return a.install(g, job.install)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ type Engine struct {
 	cfg      Config
 	workers  []*worker
 	log      *logWriter
+	saver    *saver
 	appliers *applyPool
 	groups   sync.Map // wire.GroupID -> *group
 	moving   sync.Map // wire.GroupID of replicas that are being made or ended
@@ -23,6 +24,7 @@ type Engine struct {
 	proposals sync.Pool // of *proposal
 	sortings  sync.Pool // of *sorting
 	bytes     atomic.Int64
+	sends     atomic.Int64 // transfers under way
 	stats     counters
 
 	ready    chan struct{} // closed by the worker of group 0
@@ -58,6 +60,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e.life, e.end = context.WithCancelCause(context.Background())
 	e.log = newLogWriter(e)
+	e.saver = newSaver()
 	e.appliers = newApplyPool(e)
 	for n := range e.cfg.Workers {
 		e.workers = append(e.workers, newWorker(e, n))
@@ -98,6 +101,7 @@ func (e *Engine) Start() {
 			e.running.Go(e.appliers.loop)
 		}
 		e.running.Go(func() { e.log.loop(e.done) })
+		e.running.Go(func() { e.saver.loop(e.done) })
 		e.turning.Go(e.keepTime)
 	})
 }

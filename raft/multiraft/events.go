@@ -65,6 +65,40 @@ type ApplyWaits struct {
 // ApplyGoesOn says that Group's machine has taken the entries it had no space for.
 type ApplyGoesOn struct{ Group wire.GroupID }
 
+// SnapshotMade says that this node has a new snapshot of Group's state, of Bytes bytes.
+type SnapshotMade struct {
+	Group    wire.GroupID
+	Snapshot wire.Snapshot
+	Bytes    int64
+}
+
+// SnapshotInstalled says that a snapshot took the place of this node's state of Group.
+type SnapshotInstalled struct {
+	Group    wire.GroupID
+	Snapshot wire.Snapshot
+}
+
+// SnapshotFailed says that a snapshot of Group could not be made or installed here; it is tried again.
+type SnapshotFailed struct {
+	Group wire.GroupID
+	Err   error
+}
+
+// SnapshotSending says that Peer is sent a snapshot of Group, SnapshotSent that the transfer has ended: well when Err is nil.
+type SnapshotSending struct {
+	Group wire.GroupID
+	Peer  wire.NodeID
+	Index wire.Index
+}
+
+// SnapshotSent is the end of what SnapshotSending began.
+type SnapshotSent struct {
+	Group wire.GroupID
+	Peer  wire.NodeID
+	Index wire.Index
+	Err   error
+}
+
 // LogFenced says that a commit failed with an unknown outcome: no group acts here any more until the
 // next start (D20).
 type LogFenced struct{ Err error }

@@ -31,16 +31,19 @@ type group struct {
 	refused     map[wire.NodeID]wire.RefuseCode // peers that do not serve the group, until they do; MaxMembers at most
 	appliedTerm wire.Term                       // of the last entry the machine applied
 	seen        uint64                          // the applied index as of the last tick
+	snaps       snapshots                       // but for its machine, which never changes
 
 	// Written by one, read by anyone.
-	view    atomic.Pointer[view]       // by the worker
-	commit  atomic.Uint64              // by the worker
-	applied atomic.Uint64              // by the applier
-	fault   atomic.Pointer[wire.Error] // by the first who quarantines
-	stuck   atomic.Bool                // by the applier: the machine has no space
-	still   atomic.Int64               // by the worker: ticks without progress
-	steady  atomic.Int64               // by the worker: ticks since the leader changed
-	bytes   atomic.Int64               // waiting commands and requests
+	view    atomic.Pointer[view] // by the worker
+	commit  atomic.Uint64        // by the worker
+	applied atomic.Uint64        // by the applier
+	// snapshot is the index of the newest one here, by the worker.
+	snapshot atomic.Uint64
+	fault    atomic.Pointer[wire.Error] // by the first who quarantines
+	stuck    atomic.Bool                // by the applier: the machine has no space
+	still    atomic.Int64               // by the worker: ticks without progress
+	steady   atomic.Int64               // by the worker: ticks since the leader changed
+	bytes    atomic.Int64               // waiting commands and requests
 
 	// Owned by the applier that runs the group; the queue by the pool.
 	run applyState
@@ -74,14 +77,25 @@ func (e *Engine) newGroup(cfg GroupConfig) (*group, error) {
 	if !ok {
 		return nil, &wire.Error{Code: wire.CodeUnknownGroup, Group: cfg.ID, Detail: "the log store does not hold it"}
 	}
-	g := &group{id: cfg.ID, e: e, w: e.workerOf(cfg.ID), machine: cfg.Machine, vet: cfg.Vet, handed: cfg.Applied}
+	g := &group{id: cfg.ID, e: e, w: e.workerOf(cfg.ID), machine: cfg.Machine, vet: cfg.Vet}
+	if e.cfg.Snapshots != nil {
+		g.snaps.machine, _ = cfg.Machine.(Snapshotter)
+	}
 	seed := mix(e.cfg.Seed, uint64(cfg.ID), uint64(e.cfg.Self))
 	g.reads.next = seed
-	g.appliedTerm, _ = e.cfg.Log.Term(cfg.ID, cfg.Applied) // unknown is as good as none
+	err := state.Err
+	if err == nil {
+		var r restored
+		r, err = e.restore(&cfg, state)
+		state, cfg.Applied, g.appliedTerm = r.state, r.applied, r.term
+	}
+	if g.appliedTerm == 0 {
+		g.appliedTerm, _ = e.cfg.Log.Term(cfg.ID, cfg.Applied) // unknown is as good as none
+	}
+	g.handed = cfg.Applied
 	g.applied.Store(uint64(cfg.Applied))
 	g.commit.Store(uint64(cfg.Applied))
 	g.view.Store(&view{term: state.HardState.Term, members: state.Membership})
-	err := state.Err
 	if err == nil {
 		g.core, err = raft.New(raft.Config{
 			Group: cfg.ID, Self: e.cfg.Self, ElectionTicks: e.cfg.electionTicks(), HeartbeatTicks: 1, Seed: seed,
@@ -90,6 +104,7 @@ func (e *Engine) newGroup(cfg GroupConfig) (*group, error) {
 		})
 	}
 	if err == nil { // the machine may have applied changes of membership that the store has not been told of
+		g.snaps.begin(e, g, cfg.Applied)
 		g.view.Store(&view{term: state.HardState.Term, members: g.core.Status().Membership})
 	} else {
 		g.quarantine(fmt.Errorf("restore group %d: %w", cfg.ID, err)) // alone: the node starts without it (P4)

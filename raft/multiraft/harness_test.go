@@ -73,6 +73,11 @@ func (l *memLog) Commit(batch []wire.LogUpdate) error {
 		if u.SetHardState {
 			g.state.HardState = u.HardState
 		}
+		if u.ResetTo != 0 { // what is gone leaves its place empty
+			g.entries = make([]wire.Entry, u.ResetTo)
+			g.entries[u.ResetTo-1] = wire.Entry{Index: u.ResetTo, Term: u.ResetTerm}
+			g.state.First = u.ResetTo + 1
+		}
 		if len(u.Entries) > 0 {
 			at := int(u.Entries[0].Index) - 1
 			if at > len(g.entries) {
@@ -85,6 +90,9 @@ func (l *memLog) Commit(batch []wire.LogUpdate) error {
 		}
 		if u.SetMembership {
 			g.state.Membership = u.Membership
+		}
+		if u.CompactTo != 0 {
+			g.state.First = max(g.state.First, u.CompactTo+1)
 		}
 		g.state.Last = wire.Index(len(g.entries))
 	}
@@ -133,14 +141,21 @@ func (l *memLog) State(id wire.GroupID) (wire.GroupState, bool) {
 func (l *memLog) Bounds(id wire.GroupID) (first, last wire.Index) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return 1, wire.Index(len(l.mu.groups[id].entries))
+	g := l.mu.groups[id]
+	if g == nil {
+		return 0, 0
+	}
+	return g.state.First, wire.Index(len(g.entries))
 }
 
 func (l *memLog) Term(id wire.GroupID, i wire.Index) (wire.Term, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	entries := l.mu.groups[id].entries
+	g := l.mu.groups[id]
+	entries := g.entries
 	switch {
+	case i+1 < g.state.First:
+		return 0, wire.ErrCompacted
 	case i == 0:
 		return 0, nil
 	case int(i) > len(entries):
@@ -153,7 +168,11 @@ func (l *memLog) Entries(id wire.GroupID, dst []wire.Entry, lo, hi wire.Index, m
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.reads++
-	entries := l.mu.groups[id].entries
+	g := l.mu.groups[id]
+	entries := g.entries
+	if lo < g.state.First {
+		return dst, wire.ErrCompacted
+	}
 	if lo < 1 || int(hi) > len(entries)+1 {
 		return dst, wire.ErrUnavailable
 	}
@@ -306,11 +325,14 @@ func (p *port) Forward(ctx context.Context, to wire.NodeID, request []byte) ([]b
 type recorder struct {
 	onApply func([]Command) error // may panic or wait
 	onQuery func([]byte)
+	// onRestore is asked when a state was read.
+	onRestore func(wire.Index) error
 
 	mu struct {
 		sync.Mutex
-		log   []Command
-		inUse bool
+		log      []Command
+		inUse    bool
+		restores int
 	}
 }
 
@@ -383,6 +405,8 @@ type cluster struct {
 type node struct {
 	id       wire.NodeID
 	log      *memLog
+	snaps    *memSnaps // nil unless withSnapshots
+	runner   *runner
 	port     *port
 	engine   *Engine
 	machines map[wire.GroupID]*recorder

@@ -46,6 +46,21 @@ const (
 	// states more often than commands. defaultSnapshotSends: a transfer is limited by its pace, not by its number.
 	defaultSnapshotBytes = 64 << 20
 	defaultSnapshotSends = 2
+	// minSnapshotBytes is what a group's log may reach however many groups there are; fullLogs is how many groups may reach
+	// SnapshotBytes at the same time: together they bound what a node's logs take.
+	minSnapshotBytes = 1 << 20
+	fullLogs         = 16
+	// stateShare: a state is written again when the log has grown by this part of it, so that disk use stays below twice the state
+	// and that part, and writing below five bytes for each of the log.
+	stateShare = 4
+	// marksPerTail is how exactly TailBytes is kept.
+	marksPerTail = 8
+	// tailsForFollowers is how much more than TailBytes a leader keeps for followers that answer, at least.
+	tailsForFollowers = 4
+	// snapshotPause is how many election timeouts pass between two tries to write a snapshot.
+	snapshotPause = 5
+	// uncountedEntryBytes is what an entry is taken for that this start has not seen.
+	uncountedEntryBytes = 256
 
 	// maxForwardBytes bounds a forwarded request: a command and its frame.
 	maxForwardBytes = MaxCommandBytes + 64

@@ -2,6 +2,7 @@ package multiraft
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -41,12 +42,18 @@ func (e *Engine) createGroup(cfg GroupConfig, origin wire.Membership, then func(
 		return
 	}
 	update := wire.LogUpdate{Group: cfg.ID, Create: true, SetMembership: true, Membership: origin}
-	ordered := e.workerOf(cfg.ID).inbox.order(func(w *worker) {
-		w.commitAlone(update, func() { made(e.AddGroup(cfg)) })
+	e.forget(cfg.ID, func(err error) { // an earlier replica's, which a crash left behind
+		if err != nil {
+			made(fmt.Errorf("create group %d: remove old snapshots: %w", cfg.ID, err))
+			return
+		}
+		ordered := e.workerOf(cfg.ID).inbox.order(func(w *worker) {
+			w.commitAlone(update, func() { made(e.AddGroup(cfg)) })
+		})
+		if !ordered {
+			made(&wire.Error{Code: wire.CodeStopped, Group: cfg.ID})
+		}
 	})
-	if !ordered {
-		made(&wire.Error{Code: wire.CodeStopped, Group: cfg.ID})
-	}
 }
 
 // claim takes hold of a group whose replica here is to be made or ended; false while somebody else does. Whoever has it deletes it
@@ -88,9 +95,11 @@ func (e *Engine) removeGroup(id wire.GroupID, then func(error)) {
 		e.stats.quarantined.Add(^uint64(0)) // it was out of service, and is no longer counted
 	}
 	var closed error
-	dropped := func() {
-		e.moving.Delete(g.id)
-		then(closed)
+	dropped := func() { // after the log: without it nobody misses a beginning
+		e.forget(g.id, func(err error) {
+			e.moving.Delete(g.id)
+			then(errors.Join(closed, err))
+		})
 	}
 	leave := func(w *worker) {
 		w.evict(g)

@@ -32,6 +32,8 @@ type counters struct {
 	quarantined, stalls                  atomic.Uint64
 	errors                               [codes]atomic.Uint64
 	acquisitions                         atomic.Uint64
+	snapshotsMade, snapshotsFailed       atomic.Uint64
+	snapshotsSent, snapshotsInstalled    atomic.Uint64
 	led                                  atomic.Int64
 }
 
@@ -62,6 +64,8 @@ type Stats struct {
 	Promotions, Stalls       uint64
 	// Acquisitions counts how often this node became leader of group 0 and asked for a new epoch (P20).
 	Acquisitions uint64
+	// Snapshots made and not made here, sent whole to followers, and taken over.
+	SnapshotsMade, SnapshotsFailed, SnapshotsSent, SnapshotsInstalled uint64
 	// Groups are here, of them Led are led here, Quarantined are out of service, Pending have callers waiting
 	// for WaitingBytes of requests.
 	Groups, Led, Quarantined, Pending int
@@ -115,6 +119,8 @@ func (e *Engine) Stats() Stats {
 		Applied: c.applied.Load(), Reads: c.reads.Load(), ReadRetries: c.readRetries.Load(), Forwarded: c.forwarded.Load(),
 		StepErrors: c.stepErrors.Load(), ChangeErrors: c.changeErrors.Load(), Promotions: c.promotions.Load(),
 		Stalls: c.stalls.Load(), Acquisitions: c.acquisitions.Load(), Led: int(c.led.Load()), Quarantined: int(c.quarantined.Load()),
+		SnapshotsMade: c.snapshotsMade.Load(), SnapshotsFailed: c.snapshotsFailed.Load(),
+		SnapshotsSent: c.snapshotsSent.Load(), SnapshotsInstalled: c.snapshotsInstalled.Load(),
 		WaitingBytes: e.bytes.Load(), Errors: map[wire.Code]uint64{},
 		Up: e.started.Load() && !e.closing.Load() && !e.fenced.Load(),
 	}

@@ -28,6 +28,8 @@ type GroupStatus struct {
 	Members wire.Membership
 	// SteadyTicks is for how many ticks this node has taken Leader for the leader.
 	SteadyTicks int
+	// Snapshot is the index of the newest snapshot here, 0 for none.
+	Snapshot wire.Index
 	// WaitingBytes is the room taken by commands and requests that wait here.
 	WaitingBytes int64
 	// Err is not nil when the replica is quarantined.
@@ -64,6 +66,7 @@ func (g *group) status() GroupStatus {
 		ID: g.id, Role: v.role, Leader: v.leader, Term: v.term, Applied: applied, Commit: wire.Index(g.commit.Load()),
 		Members: v.members, SteadyTicks: int(g.steady.Load()), Voters: v.members.Voters, Learners: v.members.Learners, Outgoing: v.members.Outgoing, WaitingBytes: g.bytes.Load(),
 	}
+	s.Snapshot = wire.Index(g.snapshot.Load())
 	if fault := g.fault.Load(); fault != nil {
 		s.Err = fault
 	}

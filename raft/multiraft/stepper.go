@@ -28,6 +28,7 @@ const (
 	TurnDue Work = 1 << iota
 	CommitDue
 	ApplyDue
+	SaveDue
 )
 
 // NewStepper returns a stepper of a new engine without groups. Requests to other nodes go through forward instead of
@@ -59,6 +60,9 @@ func (s *Stepper) Due() (due Work) {
 	}
 	if s.e.appliers.runnable() {
 		due |= ApplyDue
+	}
+	if s.e.saver.waiting() {
+		due |= SaveDue
 	}
 	return due
 }
@@ -111,6 +115,22 @@ func (s *Stepper) Writing() []wire.LogUpdate {
 
 // Apply runs the machine of the next group that has something for it; false when there is none.
 func (s *Stepper) Apply() bool { return s.e.appliers.runNext(&s.applier, returnWhenIdle) }
+
+// Save writes or removes the next snapshot; false when there is none.
+func (s *Stepper) Save() bool { return s.e.saver.run() }
+
+// OfferSnapshot is Engine.OfferSnapshot.
+func (s *Stepper) OfferSnapshot(m wire.Message, then func(error)) { s.e.offerSnapshot(m, then) }
+
+// InstallSnapshot is Engine.InstallSnapshot.
+func (s *Stepper) InstallSnapshot(g wire.GroupID, state wire.Snapshot, then func(error)) {
+	s.e.installSnapshot(g, state, then)
+}
+
+// MakeSnapshot is Engine.MakeSnapshot.
+func (s *Stepper) MakeSnapshot(g wire.GroupID, then func(wire.Snapshot, error)) {
+	s.e.makeSnapshot(g, then)
+}
 
 // Kill is Engine.Kill, and answers those too who wait for another node.
 func (s *Stepper) Kill() {

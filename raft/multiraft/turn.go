@@ -24,6 +24,7 @@ func (w *worker) turn() (again bool) {
 	w.handOut()
 	w.persist()
 	w.apply()
+	w.keepSnapshots()
 	w.answerReads()
 	w.promoteLearners()
 	again = w.finish()
@@ -68,6 +69,7 @@ func (w *worker) tickGroup(g *group) {
 		w.e.appliers.put(g, nil)
 	}
 	g.watchProgress()
+	g.snaps.tick(w, g)
 	if len(g.transfer) > 0 {
 		g.ageTransfers()
 	}
@@ -99,6 +101,7 @@ func (w *worker) step() {
 	for _, a := range w.mail.applied {
 		w.visit(a.g, func(core *raft.Core) { core.Applied(a.index) })
 		a.g.appliedTerm = a.term
+		a.g.snaps.told = a.index
 		w.e.latch(a.g)
 	}
 	for i := range w.mail.messages {
@@ -257,6 +260,7 @@ func (w *worker) collectGroup(g *group) {
 		if len(rd.Committed) > 0 {
 			w.toApply = append(w.toApply, applyJob{g: g, entries: slices.Clone(rd.Committed)})
 		}
+		g.snaps.needs = append(g.snaps.needs, rd.NeedSnapshot...)
 		for _, r := range rd.Reads {
 			w.answers = append(w.answers, readAnswer{g: g, read: r})
 		}

@@ -111,4 +111,5 @@ func (g *group) answerAll(why *wire.Error) {
 	g.incoming = nil
 	g.reads.drop(why)
 	g.endTransfers(why)
+	g.snaps.drop(why)
 }

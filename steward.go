@@ -75,7 +75,7 @@ func (l loop) Transfer(ctx context.Context, g GroupID, to NodeID) error {
 
 // groupConfig is what the engine is told of a group as the catalog has it.
 func (h *Host) groupConfig(g *catalog.Group) multiraft.GroupConfig {
-	c := multiraft.GroupConfig{ID: g.ID, Since: g.SinceOf(h.identity.NodeID)}
+	c := multiraft.GroupConfig{ID: g.ID, Since: g.ReplicaSince(h.identity.NodeID)}
 	kind, known := h.cfg.Kinds[g.Kind]
 	switch {
 	case g.ID == wire.MetadataGroup:

@@ -52,9 +52,19 @@ func (g *Group) Hosted(n wire.NodeID) bool {
 	return !g.Deleted && g.Members.Contains(n) && !slices.Contains(g.Lost, n)
 }
 
-// SinceOf returns the index of the log up to which n's replica must not stand for election: it may not know yet that it was
-// a member before, and what has been decided since (ADR 0006). 0 for a member of Origin.
+// SinceOf returns the index of the log up to which n's replica must not stand for election, nor be counted: it may not know
+// yet that it was a member before, and what has been decided since (ADR 0006). 0 for a member of Origin.
 func (g *Group) SinceOf(n wire.NodeID) wire.Index { return indexOf(g.Since, n) }
+
+// ReplicaSince is what raft.Config.Since is to be of the replica that n has. One that is about to be ended may have been made
+// anew and have learned nothing yet; at which index it was, nobody remembers. It is never needed again, so it never counts.
+func (g *Group) ReplicaSince(n wire.NodeID) wire.Index {
+	known := g.Deleted || len(g.Members.Voters) > 0
+	if known && g.ID != wire.MetadataGroup && !g.Hosted(n) {
+		return wire.MaxNumber
+	}
+	return g.SinceOf(n)
+}
 
 // LeftAt returns the index of the report by which n was taken out, 0 when it can have no replica of that time any more.
 func (g *Group) LeftAt(n wire.NodeID) wire.Index { return indexOf(g.Left, n) }

@@ -157,6 +157,37 @@ func TestAddedAgainAfterItsReplicaEnded(t *testing.T) {
 	}
 }
 
+// N8: a replica made anew that is to be ended before it has learned anything is forgotten in the list of members. Started once more before
+// it is ended, it must not count for more than before.
+func TestReplicaThatIsToBeEndedNeverCounts(t *testing.T) {
+	c, _ := born(t)
+	report := func(i wire.Index, voters []wire.NodeID, learners ...wire.NodeID) ReportMembers {
+		return ReportMembers{ID: 1, Members: wire.Membership{Index: i, Voters: voters, Learners: learners}}
+	}
+	since := func(id wire.GroupID, n wire.NodeID, want wire.Index) {
+		t.Helper()
+		if g := group(t, c, id); g.ReplicaSince(n) != want {
+			t.Errorf("the replica of group %d on node %d: %d, want %d in %+v", id, n, g.ReplicaSince(n), want, g)
+		}
+	}
+	apply(t, c, 1, RegisterNode{ID: 3, Generation: 7, Addr: "a:3"})
+	since(1, 3, 0)
+	apply(t, c, 1, report(10, nodes(1, 2)))
+	since(1, 3, wire.MaxNumber)
+	apply(t, c, 1, ReplicaEnded{ID: 1, Node: 3, Generation: 7, Index: 10}, report(11, nodes(1, 2), 3))
+	since(1, 3, 11)
+	apply(t, c, 1, report(12, nodes(1, 2)))
+	since(1, 3, wire.MaxNumber)
+	apply(t, c, 1, report(13, nodes(1, 2), 3)) // too early: it is lost
+	since(1, 3, wire.MaxNumber)
+	apply(t, c, 1, CreateGroup{ID: 4, Voters: nodes(1, 2)}, DeleteGroup{ID: 4})
+	since(4, 1, wire.MaxNumber)
+	since(0, 9, 0) // group 0's replicas are never ended
+	if unknown := (Group{ID: 77}); unknown.ReplicaSince(1) != 0 {
+		t.Error("a group that the catalog has not heard of is none that is to be ended")
+	}
+}
+
 // D54: the id of a deleted group never comes back, whoever reports, places or creates.
 func TestDeletedGroupStaysDeleted(t *testing.T) {
 	c, path := born(t)

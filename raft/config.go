@@ -49,9 +49,10 @@ type Config struct {
 	Log        LogReader
 	HardState  wire.HardState
 	Membership wire.Membership
-	// Since, when not 0, is the index of the change that made this node a member, or a later one: before it has taken effect here
-	// the node does not stand for election. A replica that was made anew begins with the membership that the group was born with,
-	// in which it may be all there was (ADR 0006).
+	// Since, when not 0, is the index of the change that made this node a member, or a later one that is committed: before it has
+	// taken effect here the node does not stand for election, and before it is known here to be committed the node helps nobody
+	// who does not know of it (anew.go). A replica that was made anew begins with the membership that the group was born with, in
+	// which it may be all there was, and others may still count it for what was there before it (ADR 0006).
 	Since wire.Index
 	// Applied is the index up to which the state machine has applied what it holds; entries after it are handed
 	// out again.

@@ -32,6 +32,7 @@ type Core struct {
 	leader     wire.NodeID
 	life       uint64 // by which the leader that was heard last counts us (progress.Follower.Life)
 	membership wire.Membership
+	assured    bool // a leader has shown that it knows what made this replica a member (anew.go)
 	commit     wire.Index
 	verified   wire.Index // our log equals that of the present term's leader up to here, as far as we know (F7)
 

@@ -317,16 +317,17 @@ func TestMadeAnewDoesNotElectItself(t *testing.T) {
 		wire.OneChange(wire.ChangeAddLearner, 2), wire.OneChange(wire.ChangePromote, 2), wire.OneChange(wire.ChangeRemove, 1),
 		wire.OneChange(wire.ChangeAddLearner, 1), wire.OneChange(wire.ChangePromote, 1),
 	}
-	m := wire.Message{Type: wire.MsgAppend, From: 2, Term: 3, Commit: 1}
+	m := wire.Message{Type: wire.MsgAppend, From: 2, Term: 3}
 	for i, set := range changes {
 		m.Entries = append(m.Entries, wire.Entry{Index: wire.Index(i + 2), Term: 3, Kind: wire.EntryChange, Data: wire.AppendChangeSet(nil, &set)})
 	}
-	m.Entries = append([]wire.Entry{{Index: 1, Term: 3, Kind: wire.EntryEmpty}}, m.Entries...)
-	m.Commit = 3
+	m.Commit = 6
+	rest := m.Entries[3:]
+	m.Entries = append([]wire.Entry{{Index: 1, Term: 3, Kind: wire.EntryEmpty}}, m.Entries[:3]...)
 	b.step(m).sync()
 	b.tick(200)
 	b.take().wantRole(Follower, 3, 2) // it votes by what it knows, and it does not know enough
-	b.step(wire.Message{Type: wire.MsgHeartbeat, From: 2, Term: 3, Commit: 6}).sync()
+	b.step(wire.Message{Type: wire.MsgAppend, From: 2, Term: 3, Commit: 6, Index: 4, LogTerm: 3, Entries: rest}).sync()
 	b.core.Campaign()
 	b.take().wantRole(PreCandidate, 3, wire.NoNode)
 }

@@ -25,6 +25,9 @@ func (c *Core) followAppend(m wire.Message) error {
 	if err := c.heed(&m); err != nil {
 		return err
 	}
+	if !c.mayFollow(&m) {
+		return nil // it tries again with every answer to a heartbeat
+	}
 	c.life = m.Context
 	if err := c.skipCommitted(&m); err != nil {
 		return err
@@ -149,7 +152,10 @@ func (c *Core) followHeartbeat(m wire.Message) error {
 	}
 	c.setCommit(max(c.commit, min(m.Commit, known)))
 	reply := to(m.From, wire.MsgHeartbeatReply)
-	reply.Context, reply.Index = m.Context, c.commit
+	reply.Index = c.commit
+	if c.mayFollow(&m) {
+		reply.Context = m.Context // else of no round: it lives, no more
+	}
 	c.send(reply)
 	return nil
 }
@@ -167,7 +173,7 @@ func (c *Core) giveVote(m wire.Message) error {
 	if mutant.Is(mutant.TwoVotes) {
 		free = true
 	}
-	reply.Reject = !free || !c.log.upToDate(m.Index, m.LogTerm) && !mutant.Is(mutant.VoteShorterLog)
+	reply.Reject = !free || !c.mayElect(&m) || !c.log.upToDate(m.Index, m.LogTerm) && !mutant.Is(mutant.VoteShorterLog)
 	if reply.Reject {
 		c.tellCommit(&reply)
 		c.send(reply)
@@ -199,7 +205,7 @@ func (c *Core) stepPreVote(m wire.Message) error {
 		}
 		c.learnCommit(&m)
 	}
-	if m.Term > c.term && c.log.upToDate(m.Index, m.LogTerm) {
+	if m.Term > c.term && c.mayElect(&m) && c.log.upToDate(m.Index, m.LogTerm) {
 		reply.Term = m.Term
 		if mutant.Is(mutant.RaiseTermForPreVote) {
 			c.become(m.Term, wire.NoNode)

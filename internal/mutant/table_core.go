@@ -24,6 +24,7 @@ const (
 	LeadWithoutMajority  Name = "lead-without-majority"
 	CampaignBehindChange Name = "campaign-behind-change"
 	StandBeforeSince     Name = "stand-before-since"
+	HelpBeforeSince      Name = "help-before-since"
 	TakeLateAck          Name = "take-late-ack"
 	TwoChanges           Name = "two-changes"
 	PromoteFarBehind     Name = "promote-far-behind"
@@ -78,6 +79,7 @@ func ofCore() []Mutant {
 		{LeadWithoutMajority, "leads on without a majority", "raft", "raft TestCheckQuorum", ByComparison},
 		{TakeLateAck, "takes the late answer of a replica that was taken out for one of the replica made anew", "raft", "raft TestLateAnswerOfAnEarlierLife", 0},
 		{StandBeforeSince, "stands for election before it knows that it was made a member again", "raft", "raft TestMadeAnewDoesNotElectItself", 0},
+		{HelpBeforeSince, "a replica made anew helps leaders and candidates that do not know of its being made anew", "raft", "raft TestOldLeaderIsNotHelpedByAReplicaMadeAnew", 0},
 		{CampaignBehindChange, "campaigns with a committed change not applied", "raft", "raft TestTranscripts/d64_change_not_applied", 0},
 		{TwoChanges, "proposes a change while another is under way", "raft", "raft TestOneChangeAtATime", ByComparison},
 		{PromoteFarBehind, "promotes a learner 10,000 entries behind", "raft", "raft TestPromotable", 0},

@@ -173,7 +173,7 @@ func (s *Sim) start(h *host) {
 // groupConfig is what an engine is told of a group.
 func (h *host) groupConfig(id wire.GroupID) multiraft.GroupConfig {
 	g, _ := h.catalog.FindGroup(id)
-	cfg := multiraft.GroupConfig{ID: id, Machine: &metadata{h}, Applied: h.catalog.Applied, Vet: vetMetadata, Since: g.SinceOf(h.id)}
+	cfg := multiraft.GroupConfig{ID: id, Machine: &metadata{h}, Applied: h.catalog.Applied, Vet: vetMetadata, Since: g.ReplicaSince(h.id)}
 	if id != wire.MetadataGroup {
 		h.machines[id] = &machine{h: h, group: id, kv: kv.New()}
 		cfg.Machine, cfg.Applied, cfg.Vet = h.machines[id], 0, kv.Vet

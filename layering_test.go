@@ -43,6 +43,7 @@ var storeys = map[string]int{
 	"raft/logstore":     2,
 	"quictransport":     2,
 
+	"snapshotstream/shelf":        2,
 	"snapshotstream/snapshottest": 2,
 
 	"raft":                       3,

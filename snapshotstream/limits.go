@@ -26,6 +26,10 @@ const (
 	// spaceEveryBytes of a snapshot being made, the free space is asked for again: its length is not known beforehand.
 	spaceEveryBytes = 16 << 20
 
+	// syncEveryBytes of a snapshot being made are synced together: a large file synced all at once makes every commit on
+	// the same disk wait for it.
+	syncEveryBytes = 4 << 20
+
 	// maxWindow is how much is received between two marks at most: what a kill costs at worst, beside what scanning finds
 	// again. At 80 MB/s it makes 20 marks a second of two fsyncs each.
 	maxWindow = 4 << 20

@@ -18,6 +18,7 @@ type Writer struct {
 	file   File
 	body   *chunker
 	asked  uint64 // length of the body when space was last asked for
+	synced uint64 // length of the body when it was last synced
 	life   uint64 // of the group, when this began
 	ended  bool
 }
@@ -75,7 +76,12 @@ func (w *Writer) Write(p []byte) (int, error) {
 			w.asked, w.body.err = length, w.s.room(int64(len(p)))
 		}
 	}
-	return w.body.Write(p)
+	n, err := w.body.Write(p)
+	if err == nil && w.body.length() > w.synced+syncEveryBytes {
+		w.synced, err = w.body.length(), w.file.Sync()
+		w.body.err = err
+	}
+	return n, err
 }
 
 // Commit ends the body and gives the snapshot its name; it is durable when Commit returns. Errors: ErrOvertaken when a

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"flotilla/internal/diskspace"
 	"flotilla/internal/mutant"
@@ -44,6 +45,8 @@ type Store struct {
 // group is what is known of one group's snapshots.
 type group struct {
 	id wire.GroupID
+	// newest is the first of held, for who must not wait for a lock that is kept over the disk; nil for none.
+	newest atomic.Pointer[Header]
 
 	mu     sync.Mutex // over everything below and the group's files
 	held   []*kept    // newest first
@@ -113,6 +116,7 @@ func (s *Store) recover() error {
 	}
 	for _, g := range s.groups {
 		g.sort()
+		g.show()
 	}
 	for i := range after.staged {
 		f := &after.staged[i]
@@ -148,11 +152,11 @@ func (s *Store) List(id wire.GroupID) []Header {
 	return list
 }
 
-// Newest returns the newest snapshot of a group, if there is one. Whether the group's log and machine have got there
+// Newest returns the newest snapshot of a group, if there is one, and never waits for the disk. Whether the group's log and machine have got there
 // is for the host to compare: that a snapshot is here says nothing of that (D18).
 func (s *Store) Newest(id wire.GroupID) (Header, bool) {
-	if list := s.List(id); len(list) > 0 {
-		return list[0], true
+	if h := s.group(id).newest.Load(); h != nil {
+		return *h, true
 	}
 	return Header{}, false
 }
@@ -172,6 +176,7 @@ func (s *Store) Drop(id wire.GroupID) error {
 func (s *Store) drop(g *group) error {
 	g.life++
 	g.making, g.held, g.struck = false, nil, nil
+	g.show()
 	if err := s.unstage(g); err != nil {
 		return err
 	}
@@ -214,7 +219,17 @@ func (s *Store) SetAside(h Header) error {
 		return err
 	}
 	g.held = slices.Delete(g.held, i, i+1)
+	g.show()
 	return nil
+}
+
+// show tells which one is the newest. With the group's lock held.
+func (g *group) show() {
+	if len(g.held) == 0 {
+		g.newest.Store(nil)
+		return
+	}
+	g.newest.Store(&g.held[0].header)
 }
 
 func (s *Store) clearAside(id wire.GroupID) ([]Step, error) {
@@ -253,6 +268,7 @@ func (g *group) newer(h *State) error {
 func (s *Store) adopt(g *group, h Header) {
 	g.held = append(g.held, &kept{header: h})
 	g.sort()
+	g.show()
 	s.prune(g)
 }
 

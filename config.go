@@ -12,6 +12,7 @@ import (
 	"flotilla/catalog/birth"
 	"flotilla/quictransport/pki"
 	"flotilla/raft/wire"
+	"flotilla/snapshotstream"
 
 	"github.com/quic-go/quic-go"
 )
@@ -60,6 +61,13 @@ type Config struct {
 	Heartbeat       time.Duration
 	ElectionTimeout time.Duration
 
+	// SnapshotThreshold is the bytes of log after which a group's state is written as a snapshot and the log before it let go of;
+	// default 64 MiB. It counts for machines that are a Snapshotter; others keep their whole log. SnapshotChunk and
+	// SnapshotRate are bytes, and bytes per second, of writing and sending them. Defaults 256 KiB, 32 MiB/s.
+	SnapshotThreshold int64
+	SnapshotChunk     int64
+	SnapshotRate      int64
+
 	// NewMachine makes the state machine of a data group. Required.
 	NewMachine func(GroupID) StateMachine
 	// Vet, when not nil, judges each command of a data group before it is proposed; its error refuses the command. A
@@ -96,6 +104,11 @@ const (
 	// minElectionBeats keeps one lost heartbeat from costing a leadership.
 	minElectionBeats = 3
 	minHeartbeat     = time.Millisecond
+	// Bulk at this rate does not slow the control lane down (performance, known costs).
+	defaultRate      = 32 << 20
+	minRate          = 64 << 10
+	defaultThreshold = 64 << 20
+	minThreshold     = 4 << 10
 	maxElection      = time.Hour
 )
 
@@ -128,6 +141,10 @@ func (c Config) Validate() error {
 	fault(d.ElectionTimeout < minElectionBeats*d.Heartbeat || d.ElectionTimeout > maxElection,
 		"election timeout %v: at least %d heartbeats (%v), at most %v", d.ElectionTimeout, minElectionBeats,
 		minElectionBeats*d.Heartbeat, maxElection)
+	fault(d.SnapshotThreshold < minThreshold, "snapshot threshold of %d bytes: %d at least", d.SnapshotThreshold, minThreshold)
+	fault(d.SnapshotChunk < snapshotstream.MinChunk || d.SnapshotChunk > snapshotstream.MaxChunk,
+		"snapshot chunk of %d bytes: %d to %d", d.SnapshotChunk, snapshotstream.MinChunk, snapshotstream.MaxChunk)
+	fault(d.SnapshotRate < minRate, "snapshot rate of %d bytes per second: %d at least", d.SnapshotRate, minRate)
 	return errors.Join(errs...)
 }
 
@@ -140,6 +157,9 @@ func (c Config) populated() Config {
 	c.Replication = cmp.Or(c.Replication, defaultReplication)
 	c.Heartbeat = cmp.Or(c.Heartbeat, defaultHeartbeat)
 	c.ElectionTimeout = cmp.Or(c.ElectionTimeout, defaultElection)
+	c.SnapshotThreshold = cmp.Or(c.SnapshotThreshold, defaultThreshold)
+	c.SnapshotChunk = cmp.Or(c.SnapshotChunk, snapshotstream.DefaultChunk)
+	c.SnapshotRate = cmp.Or(c.SnapshotRate, defaultRate)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

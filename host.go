@@ -17,6 +17,7 @@ import (
 	"flotilla/raft/logstore"
 	"flotilla/raft/multiraft"
 	"flotilla/raft/wire"
+	"flotilla/snapshotstream"
 )
 
 // errClosed is why what a host has under way ends when it is closed.
@@ -34,6 +35,7 @@ type Host struct {
 	meta      *metadata
 	fence     *epoch.Holder
 	store     *logstore.Store
+	snapshots *snapshotstream.Store
 	transport *quictransport.Transport
 	verdict   birth.Verdict // of the peers on this node
 	engine    *multiraft.Engine

@@ -36,9 +36,9 @@ func serveFlags() []cli.Flag {
 		text("tls-dir", "", "`DIR` with ca.crt, node.crt, node.key (default: DATA/tls)"),
 		text("heartbeat", "100ms", "interval of heartbeats, a `DURATION`"),
 		text("election-timeout", "1s", "silence after which a leader is replaced, a `DURATION`"),
-		hidden(text("snapshot-threshold", "64MiB", "log `SIZE` after which a group takes a snapshot")),
-		hidden(text("snapshot-chunk", "256KiB", "`SIZE` of one chunk of a transfer")),
-		hidden(text("snapshot-rate", "32MiB/s", "`SIZE` per second of one transfer")),
+		text("snapshot-threshold", "64MiB", "`SIZE` of a group's log after which its state is written as a snapshot"),
+		text("snapshot-chunk", "256KiB", "`SIZE` of the chunks of snapshots"),
+		text("snapshot-rate", "32MiB/s", "`SIZE` per second at which snapshots are written and sent"),
 		text("drain-timeout", "10s", "how long SIGTERM or SIGINT may take, a `DURATION`; a second signal stops at once"),
 		text("log-level", "info", "`LEVEL`: debug, info, warn or error"),
 		text("log-format", "text", "`FORMAT` of the log on stderr: text or json"),
@@ -81,9 +81,9 @@ func readServe(s *settings) serveOptions {
 	o.http = httpOptions{
 		addr: o.node.HTTPAddr, tls: s.on("http-tls"), debug: s.on("debug"), tokenFile: s.text("http-token-file"),
 	}
-	s.bytes("snapshot-threshold", 1<<20, 1<<40)
-	s.bytes("snapshot-chunk", 4<<10, 8<<20)
-	s.bytes("snapshot-rate", 64<<10, 1<<40)
+	o.node.SnapshotThreshold = s.bytes("snapshot-threshold", 64<<10, 1<<40)
+	o.node.SnapshotChunk = s.bytes("snapshot-chunk", 4<<10, 4<<20)
+	o.node.SnapshotRate = s.bytes("snapshot-rate", 64<<10, 1<<40)
 	if o.node.Dir == "" {
 		s.faults = append(s.faults, errors.New("--data is empty"))
 	}

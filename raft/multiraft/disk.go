@@ -44,6 +44,9 @@ func (w *worker) handOver() (led int) {
 	return led
 }
 
+// Busy reports whether log entries wait for the disk right now: what is not urgent should give way (N6).
+func (e *Engine) Busy() bool { return e.log.waiting.Load() > 0 }
+
 // fence stops everything after a commit with an unknown outcome: what is in memory and what is on disk may
 // differ now, so no group may vote, acknowledge or lead from here (D20). Called by the log writer.
 func (e *Engine) fence(err error) {

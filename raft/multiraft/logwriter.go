@@ -61,6 +61,8 @@ type logWriter struct {
 	wake chan struct{} // capacity 1
 	// bytes counts the entries that were handed over and are not durable.
 	bytes atomic.Int64
+	// waiting counts the turns that were handed over and not taken.
+	waiting atomic.Int64
 
 	mu struct {
 		sync.Mutex
@@ -102,6 +104,7 @@ func (l *logWriter) submit(w *worker, b *logBatch) {
 	}
 	b.turns = append(b.turns, turn)
 	l.bytes.Add(int64(turn.bytes))
+	l.waiting.Add(1)
 	l.mu.Lock()
 	l.mu.queue.move(b, 1)
 	l.mu.Unlock()
@@ -184,6 +187,7 @@ func (l *logWriter) take() (more bool) {
 		n++
 	}
 	l.writing.move(&l.mu.queue, n)
+	l.waiting.Add(int64(-n))
 	return more
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"slices"
 
 	"flotilla/raft/wire"
@@ -108,9 +109,7 @@ func (e *Engine) removeGroup(id wire.GroupID, then func(error)) {
 	}
 	// The machine first: it may read what the log holds. Then the owner lets go, in whose order the log is written.
 	ordered := e.appliers.last(g, func() {
-		if c, ok := g.machine.(io.Closer); ok {
-			closed = c.Close()
-		}
+		closed = closeMachine(g.machine)
 		if !g.w.inbox.order(leave) {
 			then(g.stopped())
 		}
@@ -118,6 +117,19 @@ func (e *Engine) removeGroup(id wire.GroupID, then func(error)) {
 	if !ordered {
 		then(g.stopped())
 	}
+}
+
+// closeMachine closes a machine that wants to be, and turns a panic into an error (P4).
+func closeMachine(m StateMachine) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &machinePanic{value: r, stack: debug.Stack()}
+		}
+	}()
+	if c, ok := m.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
 }
 
 // await waits for the end of something that goes on without its caller.

@@ -15,10 +15,14 @@ import (
 type closable struct {
 	recorder
 	closed atomic.Int32
+	panics bool
 }
 
 func (m *closable) Close() error {
 	m.closed.Add(1)
+	if m.panics {
+		panic("it does not want to")
+	}
 	return nil
 }
 
@@ -139,6 +143,26 @@ func TestQuarantinedReplicaEnds(t *testing.T) {
 		if s := n.engine.Stats(); s.Quarantined != 0 || s.Led != 0 {
 			t.Errorf("%+v", s)
 		}
+	})
+}
+
+// P4: a machine that panics when it is closed takes nobody along: its replica ends, the others go on.
+func TestMachinePanicsInClose(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := newCluster(t, 1, 1, 2)
+		c.machines = func(_ wire.NodeID, g wire.GroupID) StateMachine {
+			return map[wire.GroupID]StateMachine{1: &closable{panics: true}}[g]
+		}
+		c.startAll()
+		defer c.killAll()
+		n := c.leader(1)
+		if err := n.engine.RemoveGroup(within(time.Second), 1); err == nil {
+			t.Error("nobody was told of the panic")
+		}
+		if _, held := n.log.State(1); held {
+			t.Error("the log is still there")
+		}
+		mustProposeSoon(t, n.engine, 2)
 	})
 }
 

@@ -46,6 +46,7 @@ var storeys = map[string]int{
 	"snapshotstream/shelf":        2,
 	"snapshotstream/snapshottest": 2,
 
+	"internal/autopsy":           3,
 	"raft":                       3,
 	"raft/logstore/logstoretest": 3,
 	"quictransport/quictest":     3,

@@ -86,6 +86,19 @@ func (osFiles) List(dir string) ([]string, error) {
 	return names, err
 }
 
+// readOnly is the operating system's, of which nothing is asked that changes anything. A directory that is missing is empty.
+type readOnly struct{ osFiles }
+
+func (readOnly) Open(path string) (File, error) { return opened(os.Open(path)) }
+
+func (readOnly) List(dir string) ([]string, error) {
+	names, err := osFiles{}.List(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return names, err
+}
+
 // absent removes path if it is there.
 func absent(files Files, path string) error {
 	if err := files.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"flotilla/catalog"
-	"flotilla/raft/logstore"
+	"flotilla/internal/autopsy"
 
 	"github.com/urfave/cli/v2"
 )
@@ -34,14 +34,6 @@ func offlineCommand(sh *shell) *cli.Command {
 // offlineLock is how long a look into a directory waits for the node that holds it.
 const offlineLock = 200 * time.Millisecond
 
-// finding is one line of offline verify.
-type finding struct {
-	Part     string `json:"part"`
-	Group    *int64 `json:"group,omitempty"`
-	Harmless bool   `json:"harmless"`
-	Message  string `json:"message"`
-}
-
 func offlineVerify(sh *shell) func(context.Context, *settings) error {
 	return func(_ context.Context, s *settings) error {
 		mode, dir := s.output(sh), s.text("data")
@@ -52,7 +44,7 @@ func offlineVerify(sh *shell) func(context.Context, *settings) error {
 			return err
 		}
 		bad := 0
-		report := func(f finding) {
+		report := func(f autopsy.Finding) {
 			if !f.Harmless {
 				bad++
 			}
@@ -60,28 +52,13 @@ func offlineVerify(sh *shell) func(context.Context, *settings) error {
 				_ = printJSON(sh.out, f) // a reader that is gone wants no more
 				return
 			}
-			fmt.Fprintf(sh.out, "%s: %s\n", f.Part, f.Message)
+			fmt.Fprintln(sh.out, f)
 		}
-		_, err := catalog.Inspect(filepath.Join(dir, "catalog.db"), offlineLock)
-		var corrupt *catalog.CorruptionError
-		switch {
-		case errors.As(err, &corrupt):
-			report(finding{Part: "catalog", Message: err.Error()})
-		case err != nil:
-			return err
-		}
-		err = logstore.Verify(filepath.Join(dir, "log"), func(f logstore.Finding) {
-			out := finding{Part: "log", Harmless: f.Harmless, Message: f.String()}
-			if g := int64(f.Group); f.Group != logstore.NoGroup {
-				out.Group = &g
-			}
-			report(out)
-		})
-		if err != nil {
+		if err := autopsy.Verify(dir, offlineLock, report); err != nil {
 			return err
 		}
 		if bad > 0 {
-			return fail(exitCorrupt, fmt.Errorf("%d findings in %s", bad, dir), "a group whose log is damaged is out of service on this node; a node whose data was lost cannot be replaced in this version: leave it off")
+			return fail(exitCorrupt, fmt.Errorf("%d findings in %s", bad, dir), "what a start finds damaged is out of service on this node, and is never served from")
 		}
 		if mode != "json" {
 			fmt.Fprintf(sh.out, "%s: nothing wrong\n", dir)

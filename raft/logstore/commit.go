@@ -244,10 +244,10 @@ func (s *Store) writeState(tx *bolt.Tx, gen *generation) error {
 
 // record returns the state record of g. Of a quarantined group nothing is kept but that it is one.
 func (g *group) record() groupRecord {
-	if g.err != nil {
-		reason := g.err.Error()
+	if fault := g.fault(); fault != nil {
+		reason := fault.Error()
 		var q *QuarantineError
-		if errors.As(g.err, &q) {
+		if errors.As(fault, &q) {
 			reason = q.Reason
 		}
 		reason = reason[:min(len(reason), maxReasonBytes)]

@@ -47,8 +47,10 @@ type group struct {
 	runs       []termRun
 	spans      []span
 	tail       tail
-	// err is not nil for a quarantined group; nothing else of it counts then.
+	// err is not nil for a group that a start found damaged; nothing else of it counts then.
 	err error
+	// damage is what Scrub found since: the group is not read any more and has no spans of before (I3), but takes updates.
+	damage error
 }
 
 func newGroup(id wire.GroupID, m wire.Membership) *group {
@@ -58,8 +60,16 @@ func newGroup(id wire.GroupID, m wire.Membership) *group {
 func (g *group) state() wire.GroupState {
 	return wire.GroupState{
 		Group: g.id, HardState: g.hard, Membership: g.membership,
-		First: g.first, Last: g.last, PrevTerm: g.prevTerm, Err: g.err,
+		First: g.first, Last: g.last, PrevTerm: g.prevTerm, Err: g.fault(),
 	}
+}
+
+// fault is why g is quarantined, nil when it is not.
+func (g *group) fault() error {
+	if g.err != nil {
+		return g.err
+	}
+	return g.damage
 }
 
 // term returns the term of the entry at i, which must be in [first-1, last].

@@ -55,7 +55,7 @@ func (s *Store) readable(id wire.GroupID) (*group, error) {
 	if g == nil {
 		return nil, wire.ErrUnavailable
 	}
-	return g, g.err
+	return g, g.fault()
 }
 
 // Entries appends to dst the entries of [lo, hi): at least one if lo < hi, then as long as the sum of their

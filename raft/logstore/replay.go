@@ -37,6 +37,8 @@ type replay struct {
 	empty  []string
 	broken *CorruptionError
 	found  func(Corrupted)
+	// pace, when not nil, is told of the bytes of each blob, and takes its time. Its error ends the replay.
+	pace func(n int) error
 }
 
 func newReplay(fs fileSystem, found func(Corrupted)) *replay {
@@ -63,24 +65,27 @@ func (r *replay) file(num uint32, path string) error {
 		return p.Close()
 	}
 	gen := &generation{num: num, path: path, bytes: p.Bytes(), source: newSource(nil, p)}
-	if err := r.content(gen, p); err != nil {
+	if placed, err := r.content(gen, p); err != nil || !placed {
 		return errors.Join(err, p.Close())
 	}
 	return nil
 }
 
-func (r *replay) content(gen *generation, p *sealed) error {
-	m, err := r.begin(gen, p)
+// content replays gen, which is in p, and reports whether it could be placed behind the one before.
+func (r *replay) content(gen *generation, p *sealed) (placed bool, err error) {
+	records, mark, err := r.stateIn(gen, p)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if m == nil { // no marker: what follows cannot be placed
-		r.broken = r.allSuspect
-		return p.Close()
+	m, err := r.begin(gen, mark, records)
+	if m == nil || err != nil {
+		return false, err
 	}
-	r.broken = nil
+	return true, r.journal(gen, p, m)
+}
+
+func (r *replay) journal(gen *generation, p *sealed, m *marker) error {
 	p.expect(m.base, m.tx)
-	r.gens = append(r.gens, gen)
 	root, ok, err := p.Bucket(bucketJournal)
 	if err = r.absorb(err); err != nil {
 		return err
@@ -95,14 +100,19 @@ func (r *replay) content(gen *generation, p *sealed) error {
 			return err
 		}
 	}
-	if r.next != want {
-		r.suspectAll(p.damage(journalKey(r.next), fmt.Sprintf("journal should go up to %d", want-1)))
-		r.next = want
-	}
+	r.end(gen, want)
 	if p.LostMeta() {
 		r.suspectAll(p.damage("meta", "one meta page is invalid, the last commit may be missing"))
 	}
 	return nil
+}
+
+// end notes that the journal of gen goes up to want, which is the next one's.
+func (r *replay) end(gen *generation, want uint64) {
+	if r.next != want {
+		r.suspectAll(&CorruptionError{File: gen.path, Key: journalKey(r.next), Detail: fmt.Sprintf("journal should go up to %d", want-1)})
+		r.next = want
+	}
 }
 
 // absorb turns damage into suspicion of all groups and passes on every other error.
@@ -132,46 +142,47 @@ func (r *replay) suspect(id wire.GroupID, damage *CorruptionError) {
 	}
 }
 
-// begin reads the state records of gen and brings the index in line with them. It returns nil without a
-// readable marker.
-func (r *replay) begin(gen *generation, p *sealed) (*marker, error) {
-	records := map[wire.GroupID][]byte{}
-	var mark []byte
+// stateIn reads the state records of gen and its marker. A marker that is missing is nil, damage to others is told.
+func (r *replay) stateIn(gen *generation, p *sealed) (records map[wire.GroupID][]byte, mark []byte, err error) {
+	records = map[wire.GroupID][]byte{}
 	root, ok, err := p.Bucket(bucketState)
-	if err = r.absorb(err); err != nil {
-		return nil, err
+	if err = r.absorb(err); err != nil || !ok {
+		return records, nil, err
 	}
-	if ok {
-		w := boltfile.Walker{Own: blobKey, Use: func(k, v []byte, _ boltfile.Place) error {
-			if string(k) == string(markerKey) {
-				mark = slices.Clone(v)
-			} else if len(k) == 9 && k[0] == 'g' {
-				records[wire.GroupID(binary.BigEndian.Uint64(k[1:]))] = slices.Clone(v)
-			}
-			return nil
-		}, Bad: func(d *boltfile.Damage) error { // the records say what is missing
-			r.found(Corrupted{Err: p.damage(d.Key, d.Detail)})
-			return nil
-		}}
-		if err := w.Walk(root); err != nil {
-			return nil, err
+	w := boltfile.Walker{Own: blobKey, Use: func(k, v []byte, _ boltfile.Place) error {
+		if string(k) == string(markerKey) {
+			mark = slices.Clone(v)
+		} else if id, is := groupOf(k); is {
+			records[id] = slices.Clone(v)
 		}
-	}
+		return nil
+	}, Bad: func(d *boltfile.Damage) error { // the records say what is missing
+		r.found(Corrupted{Err: &CorruptionError{File: gen.path, Key: d.Key, Detail: d.Detail}})
+		return nil
+	}}
+	return records, mark, w.Walk(root)
+}
+
+// begin begins gen, whose state records and marker are given, and brings the index in line with them. It returns nil without
+// a readable marker: what follows cannot be placed.
+func (r *replay) begin(gen *generation, mark []byte, records map[wire.GroupID][]byte) (*marker, error) {
 	m, bad := decodeMarker(mark, gen.num)
 	switch {
 	case bad != nil:
 		r.suspectAll(&CorruptionError{File: gen.path, Key: "s/marker", Want: bad.want, Got: bad.got, Detail: bad.what})
+		r.broken = r.allSuspect
 		return nil, nil
 	case m.version != stateVersion:
 		return nil, &FormatError{File: gen.path, Detail: fmt.Sprintf("format %d; this version reads %d", m.version, stateVersion)}
 	}
 	if r.next != 0 && r.next != m.base && r.anyCause == nil {
 		// An unlinked file that came back, or a lost end: either way the records below decide.
-		r.allSuspect = p.damage(journalKey(r.next), fmt.Sprintf("journal goes on at %d", m.base))
+		r.allSuspect = &CorruptionError{File: gen.path, Key: journalKey(r.next), Detail: fmt.Sprintf("journal goes on at %d", m.base)}
 		r.anyCause = r.allSuspect
 	}
 	r.align(gen, &m, records)
-	r.next = m.base
+	r.next, r.broken = m.base, nil
+	r.gens = append(r.gens, gen)
 	return &m, nil
 }
 
@@ -217,10 +228,11 @@ func (r *replay) align(gen *generation, m *marker, records map[wire.GroupID][]by
 // trusted says that nothing seen so far concerns group id.
 func (r *replay) trusted(id wire.GroupID) bool { return r.allSuspect == nil && r.suspects[id] == nil }
 
-// agrees compares what replay came to with a state record.
+// agrees compares what replay came to with a state record. Damage may have been found while the store was open, so a replay need
+// not come to a quarantine.
 func agrees(g *group, rec *groupRecord) bool {
 	a, b := g.state(), rec.state
-	return rec.reason != "" && g.err != nil || rec.reason == "" && a.HardState == b.HardState && a.First == b.First &&
+	return rec.reason != "" || a.HardState == b.HardState && a.First == b.First &&
 		a.Last == b.Last && a.PrevTerm == b.PrevTerm && a.Membership.Equal(&b.Membership) &&
 		slices.Equal(g.runs, rec.runs)
 }
@@ -266,6 +278,11 @@ func (g *group) cutForeign(next *group, counts spanCounts) {
 // blob replays one key of the journal, whose keys end before end. One outside that range was never written: only its
 // blob is lost, and those after it are read, as they may be the only ones that know of a group.
 func (r *replay) blob(gen *generation, end uint64, key, value []byte) error {
+	if r.pace != nil {
+		if err := r.pace(len(value)); err != nil {
+			return err
+		}
+	}
 	var seq uint64
 	if len(key) == 8 {
 		seq = binary.BigEndian.Uint64(key)
@@ -344,6 +361,15 @@ func (r *replay) record(gen *generation, seq uint64, rec *record) {
 	g.apply(rec, gen.num, seq, r.counts)
 }
 
+// close lets go of the files of a replay that was only to see.
+func (r *replay) close() {
+	for _, g := range r.gens {
+		if g.source != nil {
+			g.source.retire()
+		}
+	}
+}
+
 // finish quarantines the suspects and the groups with holes.
 func (r *replay) finish() {
 	for _, id := range slices.Sorted(maps.Keys(r.groups)) {
@@ -369,7 +395,10 @@ func (r *replay) verdict(g *group) error {
 	if !is {
 		return nil
 	}
-	damage := &CorruptionError{File: r.gens[0].path, Key: "j", Groups: []wire.GroupID{g.id}}
+	damage := &CorruptionError{Key: "j", Groups: []wire.GroupID{g.id}}
+	if len(r.gens) > 0 {
+		damage.File = r.gens[0].path
+	}
 	if cause := cmpOr(r.causes[g.id], r.anyCause); cause != nil {
 		c := *cause
 		damage = &c

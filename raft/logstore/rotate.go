@@ -32,6 +32,8 @@ type housekeeper struct {
 	ready   chan outcome
 	pending bool
 	spare   *prepared
+	// renew has the next file begun early.
+	renew bool
 }
 
 func (h *housekeeper) init() { h.ready = make(chan outcome, 1) }
@@ -110,20 +112,22 @@ func (h *housekeeper) takeOver(s *Store) (*prepared, error) {
 		return h.first(s)
 	}
 	rotate := s.opts.RotateBytes
-	if w.size < rotate/2 {
+	due := w.size >= rotate || h.renew
+	if !due && w.size < rotate/2 {
 		return nil, nil
 	}
 	wait := justLook
 	if w.size >= 2*rotate { // the disk is slow to prepare a file: do not outgrow the map
 		wait = waitForIt
 	}
-	if w.size >= rotate {
+	if due {
 		_ = h.collect(s, wait) // the active file takes more; the event tells
 	}
 	h.prepare(s)
-	if w.size < rotate || h.spare == nil {
+	if !due || h.spare == nil {
 		return nil, nil
 	}
+	h.renew = false
 	next := h.spare
 	h.spare = nil
 	return next, nil

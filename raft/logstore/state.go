@@ -52,6 +52,14 @@ type groupRecord struct {
 
 func groupKey(g wire.GroupID) []byte { return binary.BigEndian.AppendUint64([]byte{'g'}, uint64(g)) }
 
+// groupOf reads a key made by groupKey.
+func groupOf(key []byte) (wire.GroupID, bool) {
+	if len(key) != 9 || key[0] != 'g' {
+		return 0, false
+	}
+	return wire.GroupID(binary.BigEndian.Uint64(key[1:])), true
+}
+
 func sequenceKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
 
 func stateSum(gen uint32, key, payload []byte) uint32 {

@@ -50,11 +50,7 @@ func Verify(dir string, report func(Finding)) error {
 		return err
 	}
 	r := newReplay(fs, func(c Corrupted) { report(Finding{Group: NoGroup, Err: c.Err, Harmless: c.Harmless}) })
-	defer func() {
-		for _, g := range r.gens {
-			g.source.retire()
-		}
-	}()
+	defer r.close()
 	for _, num := range nums {
 		if err := r.file(num, filepath.Join(dir, genName(num))); err != nil {
 			return fmt.Errorf("verify log %s: %w", dir, err)

@@ -23,6 +23,17 @@ func (g *group) quarantine(cause error) {
 	g.e.appliers.put(g, nil)
 }
 
+// Quarantine takes this node's replica of group id out of service because of cause, as damage found by others does, and reports
+// whether one is here.
+func (e *Engine) Quarantine(id wire.GroupID, cause error) bool {
+	g := e.lookup(id)
+	if g == nil {
+		return false
+	}
+	g.quarantine(cause)
+	return true
+}
+
 // refusal answers m with the reason why its group is not served here. It is never the answer to a refusal.
 func refusal(m *wire.Message, why wire.RefuseCode) wire.Message {
 	return wire.Message{Type: wire.MsgGroupRefused, Group: m.Group, From: m.To, To: m.From, Term: m.Term, Context: uint64(why)}

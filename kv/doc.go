@@ -1,7 +1,7 @@
 // Package kv is flotilla's default replicated state machine: an ordered key-value map with
 // compare-and-set by revision, and sessions that make every write happen exactly once.
 //
-// It hides the tree, the table of sessions and both byte forms. It guarantees determinism: machines that
+// It hides the tree, the table of sessions and the byte forms. It guarantees determinism: machines that
 // applied the same commands have the same Hash, whatever the batches were, because nothing here reads a
 // clock, draws a random number or iterates over a Go map.
 //
@@ -14,6 +14,9 @@
 // until the mark has passed it; a repeated sequence gets the kept result and changes nothing (N7). How many
 // sessions and results are kept is bounded (limits.go); the least recently used session, by log order,
 // goes first, and its commands are refused with StatusSessionExpired ever after.
+//
+// A state leaves a machine by Freeze, which costs next to nothing, and comes back by Restore, all of it or nothing.
+// Equal states are equal bytes, whatever their histories.
 //
 // A Machine has one owner, as multiraft.StateMachine says, and no lock. Example:
 //

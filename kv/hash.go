@@ -18,7 +18,7 @@ func (m *Machine) Hash() [sha256.Size]byte {
 		return true
 	})
 	putNumbers(h, uint64(len(m.sessions.byID)), uint64(m.sessions.last), uint64(m.sessions.results))
-	for s := m.sessions.root.next; s != nil && s != &m.sessions.root; s = s.next {
+	for s := m.sessions.root.next; s != &m.sessions.root; s = s.next {
 		putNumbers(h, uint64(s.id), uint64(s.acked), uint64(len(s.ring)))
 		for i := range Sequence(len(s.ring)) {
 			o := s.at(s.acked + i)

@@ -27,4 +27,10 @@ const (
 	resultBytes = 1 + 2 + 9 + 9
 	// itemOverhead is the most one item of a page takes beyond its key and value: two length headers, a revision.
 	itemOverhead = 5 + 5 + 9
+
+	// maxRecordBytes is the most one record of a state takes: the largest item and its array.
+	maxRecordBytes = 1 + MaxKeyBytes + MaxValueBytes + itemOverhead
+	// firstStateBytes is what is read of a state at once, unless an item is larger; flushBytes what is written.
+	firstStateBytes = 64 << 10
+	flushBytes      = 64 << 10
 )

@@ -2,7 +2,6 @@ package kv
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/tidwall/btree"
 
@@ -11,8 +10,6 @@ import (
 	"flotilla/raft/multiraft"
 	"flotilla/raft/wire"
 )
-
-var _ multiraft.StateMachine = (*Machine)(nil)
 
 // item is what the tree holds under a key. The value is a string because strings cannot be changed: copies of
 // the tree share them.
@@ -26,7 +23,7 @@ type Machine struct {
 	tree     *btree.Map[string, item]
 	bytes    uint64
 	revision Revision
-	sessions sessions
+	sessions *sessions
 }
 
 // New returns an empty machine, the state before the first command.
@@ -115,13 +112,7 @@ func (m *Machine) put(c *Command) Result {
 			return Result{Status: StatusConflict, Revision: old.revision}
 		}
 	}
-	// Copied, as the command's bytes alias a whole frame, which would stay alive with them; one string for
-	// both is one allocation.
-	var both strings.Builder
-	both.Grow(len(c.Key) + len(c.Value))
-	_, _ = both.Write(c.Key) // a Builder never returns an error
-	_, _ = both.Write(c.Value)
-	key, value := both.String()[:len(c.Key)], both.String()[len(c.Key):]
+	key, value := join(c.Key, c.Value)
 	m.revision++
 	old, replaced := m.tree.Set(key, item{value: value, revision: m.revision})
 	if replaced {

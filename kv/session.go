@@ -26,13 +26,14 @@ type sessions struct {
 	results int
 }
 
-func newSessions() sessions { return sessions{byID: make(map[SessionID]*session)} }
+func newSessions() *sessions {
+	t := &sessions{byID: make(map[SessionID]*session)}
+	t.root.next, t.root.prev = &t.root, &t.root
+	return t
+}
 
 // open makes a session, evicting the least recently used one when there are too many.
 func (t *sessions) open() *session {
-	if t.root.next == nil {
-		t.root.next, t.root.prev = &t.root, &t.root
-	}
 	if len(t.byID) >= MaxSessions {
 		t.drop(t.root.prev)
 	}
@@ -65,6 +66,15 @@ func (t *sessions) drop(s *session) {
 func (t *sessions) pushFront(s *session) {
 	s.prev, s.next = &t.root, t.root.next
 	s.next.prev, t.root.next = s, s
+}
+
+// pushBack adds a session that was restored as the least recently used one.
+func (t *sessions) pushBack(s *session) {
+	s.prev, s.next = t.root.prev, &t.root
+	s.prev.next, t.root.prev = s, s
+	t.byID[s.id] = s
+	t.results += len(s.ring)
+	assert.That(len(t.byID) <= MaxSessions && t.results <= MaxResults, "%d sessions with %d results", len(t.byID), t.results)
 }
 
 func unlink(s *session) {

@@ -61,6 +61,7 @@ const (
 	AcceptRemovedNode Name = "accept-removed-node"
 	BumpTwice         Name = "bump-twice"
 
+	DropSessions         Name = "drop-sessions"
 	RepeatCommands       Name = "repeat-commands"
 	UnlimitedClientFrame Name = "unlimited-client-frame"
 	HalfStream           Name = "half-stream"
@@ -123,6 +124,7 @@ func ofTheRest() []Mutant {
 		{AcceptRemovedNode, "hears a removed node that asks for votes", "raft/multiraft", "raft/multiraft TestRemovedNodeIsTold", 0},
 		{BumpTwice, "proposes the epoch bump twice in a term", "raft/multiraft", "raft/multiraft TestMachinesUnderLoadAndLeaderChanges", 0},
 
+		{DropSessions, "leaves the sessions out of a snapshot", "kv", "kv TestSnapshotGoesOnAlike", 0},
 		{RepeatCommands, "a session's repeated command happens again", "kv", "kv TestRepeatedSequenceAppliesOnce", 0},
 		{UnlimitedClientFrame, "believes a client's declared frame length", "client/protocol", "client/protocol TestDeclaredLengthsAreNotBelieved", 0},
 		{HalfStream, "leaves a client's one-way streams open and unread", "server", "server TestHostileClientsAreCutOff", 0},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"flotilla/internal/crashpoint"
 	"flotilla/raft/wire"
 )
 
@@ -66,6 +67,7 @@ func (r *Receiver) Chunk(record []byte) error {
 		}
 		r.written += uint64(len(record) - chunkLead)
 		if r.written-st.mark.offset < r.Window() && r.written < r.header.BodyLength {
+			crashpoint.Here(crashpoint.ReceiveChunk)
 			return nil
 		}
 		if err := r.s.room(r.header.FileSize() - r.header.at(r.written)); err != nil {
@@ -81,6 +83,7 @@ func (r *Receiver) advance(st *staging) error {
 	if err := r.noteDown(st, receiving); err != nil {
 		return errors.Join(err, r.s.unstage(r.g))
 	}
+	crashpoint.Here(crashpoint.ReceiveMarked)
 	return nil
 }
 
@@ -111,6 +114,7 @@ func (r *Receiver) Finish(trailer []byte) (Header, error) {
 		if bad != nil {
 			return r.fail(st, bad)
 		}
+		crashpoint.Here(crashpoint.ReceiveVerified)
 		if err := r.g.newer(&r.header.State); err != nil {
 			return errors.Join(err, r.s.unstage(r.g))
 		}
@@ -126,12 +130,14 @@ func (r *Receiver) install(st *staging) error {
 	if err := r.noteDown(st, sealed); err != nil {
 		return errors.Join(err, r.s.unstage(r.g))
 	}
+	crashpoint.Here(crashpoint.ReceiveSealed)
 	if err := r.s.makeGroupDir(r.g.id); err != nil {
 		return err
 	}
 	if err := publish(r.s.files, r.s.at.staged(&r.header, partSuffix), r.s.at.file(&r.header, snapSuffix)); err != nil {
 		return err
 	}
+	crashpoint.Here(crashpoint.ReceiveHeld)
 	r.g.staged = nil
 	r.closeFiles()
 	_ = absent(r.s.files, r.s.at.staged(&r.header, markSuffix)) // without its part it is a stray; the next start knows

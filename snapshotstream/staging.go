@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"flotilla/internal/assert"
+	"flotilla/internal/crashpoint"
 	"flotilla/internal/mutant"
 )
 
@@ -59,7 +60,9 @@ func (r *Receiver) open() error {
 	if err := r.s.unstage(r.g); err != nil {
 		return err
 	}
-	return r.start()
+	err := r.start()
+	crashpoint.Here(crashpoint.ReceiveBegun)
+	return err
 }
 
 // start makes the two files. Until their names are durable a crash leaves nothing, or strays.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"flotilla/internal/crashpoint"
 	"flotilla/internal/diskspace"
 	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
@@ -308,6 +309,9 @@ func settle(f File) error {
 func publish(files Files, from, to string) error {
 	if err := files.Rename(from, to); err != nil {
 		return err
+	}
+	if filepath.Ext(from) == partSuffix {
+		crashpoint.Here(crashpoint.ReceiveRenamed)
 	}
 	if mutant.Is(mutant.SkipSnapDirFsync) {
 		return nil

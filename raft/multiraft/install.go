@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime/debug"
 
+	"flotilla/internal/crashpoint"
 	"flotilla/raft"
 	"flotilla/raft/wire"
 	"flotilla/snapshotstream"
@@ -128,12 +129,14 @@ func (w *worker) beginInstall(g *group, t *taking) {
 
 // install is the applier's part: data first, then the applied index, which watchers see jump (P12, F30).
 func (a *applier) install(g *group, t *taking) error {
+	crashpoint.Here(crashpoint.InstallBegun)
 	err := a.e.load(g.snaps.machine, g.id, t.state.Index)
 	var broken *restoreError
 	if errors.As(err, &broken) {
 		return err
 	}
 	if err == nil {
+		crashpoint.Here(crashpoint.InstallRestored)
 		g.commit.Store(max(g.commit.Load(), uint64(t.state.Index)))
 		g.applied.Store(uint64(t.state.Index))
 	}

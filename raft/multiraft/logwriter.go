@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"flotilla/internal/crashpoint"
 	"flotilla/internal/mutant"
 	"flotilla/raft"
 	"flotilla/raft/wire"
@@ -144,6 +145,9 @@ func (l *logWriter) finish() {
 		l.deliver(l.writing.marks)
 	}
 	err := l.write(l.writing.updates)
+	if slices.ContainsFunc(l.writing.updates, func(u wire.LogUpdate) bool { return u.ResetTo != 0 }) {
+		crashpoint.Here(crashpoint.InstallMoved)
+	}
 	if errors.Is(err, wire.ErrNoSpace) {
 		l.e.outOfSpace(err)
 		err = l.commitSmall()

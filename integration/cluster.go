@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -135,8 +136,8 @@ func (c *Cluster) Endpoints() []string {
 	return list
 }
 
-// Start runs node id and returns at once; WaitReady says when it serves.
-func (c *Cluster) Start(id int) error {
+// Start runs node id, with env beside the environment, and returns at once; WaitReady says when it serves.
+func (c *Cluster) Start(id int, env ...string) error {
 	n := c.nodes[id-1]
 	if n.proc != nil {
 		return fmt.Errorf("node %d runs already", id)
@@ -160,7 +161,7 @@ func (c *Cluster) Start(id int) error {
 	default:
 		args = append(args, "--join", strings.Join(c.Endpoints(), ","))
 	}
-	proc, err := startProcess(c.bin, c.path(fmt.Sprintf("node-%d.log", id)), append(args, c.extra...)...)
+	proc, err := startProcess(c.bin, c.path(fmt.Sprintf("node-%d.log", id)), env, append(args, c.extra...)...)
 	n.proc = proc
 	return err
 }
@@ -209,6 +210,27 @@ func (c *Cluster) Stop(ctx context.Context, id int) (int, error) {
 		n.proc = nil
 	}
 	return code, err
+}
+
+// Exited waits for node id to end by itself and returns its exit code, -1 for a signal.
+func (c *Cluster) Exited(ctx context.Context, id int) (int, error) {
+	n := c.nodes[id-1]
+	code, err := n.proc.Exit(ctx)
+	if err == nil {
+		n.proc = nil
+	}
+	return code, err
+}
+
+// RSS returns the resident memory of node id in bytes.
+func (c *Cluster) RSS(id int) (int64, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", c.nodes[id-1].proc.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(raw))
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	return pages * int64(os.Getpagesize()), err
 }
 
 // Signal sends sig to node id.
@@ -324,4 +346,12 @@ func listenable(addr string) error {
 		return err
 	}
 	return tcp.Close()
+}
+
+// allocated returns the bytes that a file takes on disk, which a sparse one has fewer of than its length.
+func allocated(info os.FileInfo) int64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return st.Blocks * 512
+	}
+	return info.Size()
 }

@@ -232,7 +232,7 @@ func TestCopiedDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	log := filepath.Join(c.Dir, "copied.log")
-	second, err := startProcess(c.bin, log, "serve", "--data", copied, "--tls-dir", c.tlsDir(3), "--listen", peer, "--http", "127.0.0.1:0")
+	second, err := startProcess(c.bin, log, nil, "serve", "--data", copied, "--tls-dir", c.tlsDir(3), "--listen", peer, "--http", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

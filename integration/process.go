@@ -27,15 +27,15 @@ type Process struct {
 // ErrNotReady says that a process died or stayed silent before it printed its ready line.
 var ErrNotReady = errors.New("process not ready")
 
-// startProcess runs bin with args; standard error is appended to logPath.
-func startProcess(bin, logPath string, args ...string) (*Process, error) {
+// startProcess runs bin with args and env beside the present environment; standard error is appended to logPath.
+func startProcess(bin, logPath string, env []string, args ...string) (*Process, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close()
 	p := &Process{cmd: exec.Command(bin, args...), ready: make(chan string, 1), done: make(chan struct{}), logPath: logPath}
-	p.cmd.Stderr = log
+	p.cmd.Stderr, p.cmd.Env = log, append(os.Environ(), env...)
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		return nil, err
@@ -128,13 +128,14 @@ var binary struct {
 	err  error
 }
 
-// Binary builds cmd/flotilla once per test process and returns its path.
+// Binary builds cmd/flotilla once per test process and returns its path. It holds the crash points, which are nothing without
+// their variable.
 func Binary() (string, error) {
 	binary.once.Do(func() {
 		if binary.dir, binary.err = os.MkdirTemp("", "flotilla-bin-"); binary.err != nil {
 			return
 		}
-		out, err := exec.Command("go", "build", "-o", binary.dir, "flotilla/cmd/flotilla").CombinedOutput()
+		out, err := exec.Command("go", "build", "-tags", "crashpoints", "-o", binary.dir, "flotilla/cmd/flotilla").CombinedOutput()
 		if err != nil {
 			binary.err = fmt.Errorf("build the binary: %w\n%s", err, out)
 		}

@@ -39,6 +39,8 @@ var (
 	descErrors      = describe("errors_total", "Failed requests by kind.", "kind")
 	descSnapSent    = describe("snapshot_sent_bytes_total", "Bytes of snapshots sent.")
 	descSnapDone    = describe("snapshot_installed_total", "Snapshots installed.")
+	descSnapMade    = describe("snapshot_made_total", "Snapshots made here.")
+	descSnapFailed  = describe("snapshot_failed_total", "Snapshots that could not be made here.")
 	descLed         = describe("leader_groups", "Groups led by this node.")
 	descGroups      = describe("groups", "Groups with a replica here.")
 	descPending     = describe("pending_groups", "Groups with callers waiting.")
@@ -68,7 +70,6 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descObserved, float64(s.Epoch.Observed))
 	gauge(descExpiry, float64(c.host.TLS().Current().Expires().Unix()))
 	count(descSnapSent, 0) // snapshots come later; scripts may rely on the names now
-	count(descSnapDone, 0)
 	count(descFsyncs, float64(s.Log.Fdatasyncs))
 	count(descCommits, float64(s.Log.Commits))
 	count(descProposals, float64(s.Proposals.Applied), "applied")
@@ -90,6 +91,9 @@ func engine(s *multiraft.Stats, ch chan<- prometheus.Metric, gauge, count sendFu
 	}
 	ch <- prometheus.MustNewConstHistogram(descTurnTime, s.Turns, s.TurnTime.Seconds(), buckets)
 	count(descAcquired, float64(s.Acquisitions))
+	count(descSnapMade, float64(s.SnapshotsMade))
+	count(descSnapFailed, float64(s.SnapshotsFailed))
+	count(descSnapDone, float64(s.SnapshotsInstalled))
 	gauge(descGroups, float64(s.Groups))
 	gauge(descLed, float64(s.Led))
 	gauge(descPending, float64(s.Pending))

@@ -1,0 +1,192 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"flotilla/internal/crashpoint"
+)
+
+var (
+	installs = flag.Int("installs", 1, "kills at each named step of an install in TestKilledWhileInstalling; 10 is the long run")
+	soak     = flag.Duration("soak", 15*time.Second, "how long TestDiskStaysBounded writes; an hour is the long run")
+)
+
+// snapshotFlags have snapshots made early and often, of one data group.
+var snapshotFlags = []string{"--groups", "1", "--snapshot-threshold", "64KiB", "--snapshot-chunk", "4KiB"}
+
+// fillBehind writes n keys of half a kilobyte while node id is down, so many that the others let go of what it lacks.
+func (c *testCluster) fillBehind(t *testing.T, ledger *Ledger, id, n int, name string) {
+	t.Helper()
+	if err := c.Kill(id); err != nil {
+		t.Fatal(err)
+	}
+	before := c.sum(t, "flotilla_snapshot_made_total")
+	ledger.Fill(t.Context(), c.storesWithout(t, id), *workers, name+strings.Repeat("x", 500), n)
+	c.eventually(t, "snapshots of what node was not there for", func() error {
+		if now := c.sum(t, "flotilla_snapshot_made_total"); now < before+2 {
+			return fmt.Errorf("%v made before, %v now", before, now)
+		}
+		return nil
+	})
+}
+
+// caughtUp waits until node id has applied all that group 1 had committed.
+func (c *testCluster) caughtUp(t *testing.T, id int) {
+	t.Helper()
+	leader := c.leaderOf(t, 1)
+	st, err := c.Status(leader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want uint64
+	for _, g := range st.Groups {
+		if g.ID == 1 {
+			want = g.Commit
+		}
+	}
+	c.eventually(t, fmt.Sprintf("node %d has caught up", id), func() error {
+		st, err := c.Status(id)
+		if err != nil {
+			return err
+		}
+		for _, g := range st.Groups {
+			if g.ID == 1 && g.Applied >= want {
+				return nil
+			}
+		}
+		return fmt.Errorf("node %d has not applied %d: %+v", id, want, st.Groups)
+	})
+}
+
+// verifyAt reads every acknowledged key from the memory of node id.
+func (l *Ledger) verifyAt(c *testCluster, id int) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key := range l.mu.acked {
+		got, err := c.Get(id, "/v1/kv/"+url.PathEscape(key)+"?consistency=stale")
+		if err != nil {
+			return fmt.Errorf("read %s from node %d: %w", key, id, err)
+		}
+		if got != "v-"+key {
+			return fmt.Errorf("node %d has %q under %s", id, got, key)
+		}
+	}
+	return nil
+}
+
+// TestKilledWhileInstalling: a node that lacks the log's beginning is killed at each named step of receiving and installing a
+// snapshot; its next start has the old state or the new one and goes on to what the others have.
+// P37 N5 D18 D3
+func TestKilledWhileInstalling(t *testing.T) {
+	c := startCluster(t, snapshotFlags...)
+	ledger := NewLedger()
+	for round := range *installs {
+		for _, point := range crashpoint.All() {
+			victim := c.leaderOf(t, 1)%c.Size() + 1
+			c.fillBehind(t, ledger, victim, 800, fmt.Sprintf("%d-%s", round, point))
+			if err := c.Start(victim, crashpoint.Variable+"="+string(point)); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), recovery)
+			code, err := c.Exited(ctx, victim)
+			cancel()
+			if err != nil || code != -1 {
+				t.Fatalf("%s: node %d did not come by: %d, %v", point, victim, code, err)
+			}
+			c.startNode(t, victim)
+			c.caughtUp(t, victim)
+		}
+		for id := 1; id <= c.Size(); id++ {
+			c.caughtUp(t, id)
+			if err := ledger.verifyAt(c, id); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := ledger.Verify(ctx, c.stores(t)[0]); err != nil {
+		t.Fatal(err)
+	}
+	acked, _, _ := ledger.Counts()
+	t.Logf("%d kills, %d acknowledged writes there on every node", *installs*len(crashpoint.All()), acked)
+}
+
+// TestDiskStaysBounded writes at full speed with small thresholds: what a node's directory takes stays below four times its state
+// and the log's tail, however long that lasts.
+// F25 N3
+func TestDiskStaysBounded(t *testing.T) {
+	c := startCluster(t, "--groups", "2", "--snapshot-threshold", "1MiB")
+	stores := c.stores(t)
+	ctx, cancel := context.WithTimeout(t.Context(), *soak)
+	defer cancel()
+	var wg sync.WaitGroup
+	value := []byte(strings.Repeat("v", 1000))
+	for w := range *workers {
+		wg.Go(func() { // the same keys again and again: the state does not grow
+			for i := 0; ctx.Err() == nil; i++ {
+				_, _ = stores[w%len(stores)].Put(ctx, fmt.Sprintf("%d-%d", w, i%1000), value, nil)
+			}
+		})
+	}
+	const state = 16 * 1000 * 1100 // keys and values of all writers, and what a tree takes for an item
+	var most int64
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-time.After(500 * time.Millisecond):
+		}
+		for id := 1; id <= c.Size(); id++ {
+			used, err := diskUse(c.DataDir(id))
+			if err != nil {
+				t.Fatal(err)
+			}
+			most = max(most, used)
+		}
+	}
+	wg.Wait()
+	made := c.sum(t, "flotilla_snapshot_made_total")
+	t.Logf("%d MiB at most after %v, %v snapshots made; four times the state are %d MiB", most>>20, *soak, made, 4*state>>20)
+	if most > 4*state+diskFloor {
+		t.Errorf("a node took %d MiB, more than four times its state of %d MiB", most>>20, state>>20)
+	}
+	if made < 6 {
+		t.Errorf("%v snapshots were made: this was no load", made)
+	}
+}
+
+// diskFloor is what a node's directory takes that holds nothing: files made ready for the log, the catalog.
+const diskFloor = 64 << 20
+
+// diskUse returns the bytes that the files below dir take on disk.
+func diskUse(dir string) (int64, error) {
+	var sum int64
+	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // removed between the list and the look
+		}
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		sum += allocated(info)
+		return nil
+	})
+	return sum, err
+}

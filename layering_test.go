@@ -44,6 +44,7 @@ var storeys = map[string]int{
 	"raft/logstore":     2,
 	"quictransport":     2,
 
+	"snapshotstream/archive":      2,
 	"snapshotstream/shelf":        2,
 	"snapshotstream/snapshottest": 2,
 

@@ -17,6 +17,9 @@ type (
 
 	// Command is what was proposed, in Data, with Index and Term of the log entry that carried it. Nobody may change it.
 	Command = multiraft.Command
+	// Frozen is a state that a Snapshotter has frozen: it stays what it is until Close. One goroutine calls it, but not the machine's.
+	// WriteTo writes it: equal states of all replicas are equal bytes.
+	Frozen = multiraft.Frozen
 	// Result is the outcome of a command that was applied: Value is the machine's, Index and Term the entry's.
 	Result = multiraft.Result
 	// GroupStatus is one replica: Role, Leader, Term, Commit, Applied, members, and in Err why it is out of service.

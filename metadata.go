@@ -3,15 +3,19 @@ package flotilla
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"flotilla/catalog"
 	"flotilla/catalog/placement"
+	"flotilla/raft/multiraft"
 	"flotilla/raft/wire"
 )
 
 // metadata is group 0's state machine: the catalog, and what this node does when it changes. Apply is called by one
 // goroutine at a time; generation by any.
 type metadata struct{ host *Host }
+
+var _ multiraft.Snapshotter = (*metadata)(nil)
 
 // Apply implements StateMachine. The catalog's one transaction comes first (P22); only what is durable there raises
 // the fence and moves the transport.
@@ -25,6 +29,31 @@ func (m *metadata) Apply(batch []Command) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.moved(before)
+	return results, nil
+}
+
+// Freeze implements Snapshotter. All of it is durable: the catalog has committed it.
+func (m *metadata) Freeze() (Frozen, error) { return frozenMetadata{m.host.catalog.View()}, nil }
+
+type frozenMetadata struct{ *catalog.Snapshot }
+
+func (f frozenMetadata) WriteTo(w io.Writer) (int64, error) { return f.WriteState(w) }
+
+func (f frozenMetadata) Close() error { return nil }
+
+// Restore implements Snapshotter, in one transaction as Apply.
+func (m *metadata) Restore(at Index, state io.Reader) error {
+	before := m.host.catalog.View()
+	if err := m.host.catalog.Restore(at, state); err != nil {
+		return err
+	}
+	m.moved(before)
+	return nil
+}
+
+// moved has this node follow what the catalog has committed since before.
+func (m *metadata) moved(before *catalog.Snapshot) {
 	now := m.host.catalog.View()
 	m.host.fence.Apply(now.Epoch)
 	if now.Topology.Version != before.Topology.Version || now.Routing.Version != before.Routing.Version {
@@ -38,7 +67,6 @@ func (m *metadata) Apply(batch []Command) ([][]byte, error) {
 	if now.Epoch != before.Epoch {
 		m.host.log.Info("epoch rose", "epoch", now.Epoch, "term", now.EpochTerm)
 	}
-	return results, nil
 }
 
 // Query implements StateMachine. The catalog is read through Host; a query only proves how far it has come.

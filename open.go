@@ -146,6 +146,7 @@ func (h *Host) openEngine(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	h.steward = h.newSteward() // before groups are added: group 0's may be restored from a snapshot, and wakes it
 	for _, g := range h.store.Groups() {
 		placed, _ := h.catalog.View().FindGroup(g.Group)
 		placed.ID = g.Group
@@ -153,7 +154,6 @@ func (h *Host) openEngine(ctx context.Context) (err error) {
 			return errors.Join(fmt.Errorf("add group %d: %w", g.Group, err), h.engine.Close(ctx))
 		}
 	}
-	h.steward = h.newSteward()
 	return nil
 }
 

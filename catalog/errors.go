@@ -20,6 +20,8 @@ var (
 	ErrNotAdmitted = errors.New("the cluster's state does not know this data directory: join again")
 	// ErrFenced says that an earlier commit failed with unknown outcome. Restart the node to find out.
 	ErrFenced = errors.New("catalog fenced after a failed commit: check the disk, then restart the node")
+	// ErrOlder says that a state from a snapshot is not ahead of the present one in all that only rises. Nothing was changed.
+	ErrOlder = errors.New("the state is older than the one this node holds")
 	// ErrClosed says that Close was called.
 	ErrClosed = errors.New("catalog closed")
 )

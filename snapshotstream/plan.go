@@ -134,23 +134,27 @@ func sortedGroups(held map[wire.GroupID][]Header) []wire.GroupID {
 
 // execute does steps in their order. What is gone already was done before.
 func execute(files Files, steps []Step) error {
-	dirs := map[string]bool{}
+	var dirs []string
 	for _, s := range steps {
 		var err error
 		switch s.Kind {
 		case StepRemove:
 			err = absent(files, s.Path)
-		case StepAdopt:
-			err = publish(files, s.Path, s.To)
+		case StepAdopt: // the crash may have come before the group's directory was made
+			if err = makeDir(files, filepath.Dir(s.To)); err == nil {
+				err = publish(files, s.Path, s.To)
+			}
 		case StepSetAside:
 			err = files.Rename(s.Path, s.To)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", s, err)
 		}
-		dirs[filepath.Dir(s.Path)] = true
+		if dir := filepath.Dir(s.Path); !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
 	}
-	for dir := range dirs {
+	for _, dir := range dirs {
 		if err := files.SyncDir(dir); err != nil {
 			return fmt.Errorf("sync %s: %w", dir, err)
 		}

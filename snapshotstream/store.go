@@ -284,10 +284,14 @@ func (s *Store) prune(g *group) {
 
 // makeGroupDir makes the directory of a group and its name durable.
 func (s *Store) makeGroupDir(id wire.GroupID) error {
-	if err := s.files.Mkdir(s.at.group(id)); err != nil {
+	return makeDir(s.files, s.at.group(id))
+}
+
+func makeDir(files Files, dir string) error {
+	if err := files.Mkdir(dir); err != nil {
 		return err
 	}
-	return s.files.SyncDir(s.at.snaps())
+	return files.SyncDir(filepath.Dir(dir))
 }
 
 // room asks for space for need bytes beside the reserve. Errors: *diskspace.LowError.

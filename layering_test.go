@@ -45,6 +45,7 @@ var storeys = map[string]int{
 	"quictransport":     2,
 
 	"snapshotstream/archive":      2,
+	"snapshotstream/courier":      3,
 	"snapshotstream/shelf":        2,
 	"snapshotstream/snapshottest": 2,
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"flotilla/catalog/birth"
+	"flotilla/raft/wire"
 )
 
 var (
@@ -14,6 +15,9 @@ var (
 	// ErrSuperseded says that the cluster knows this node by another data directory, which this new one replaces: nothing here was
 	// ever known to it. Open it again, and the node joins anew by itself.
 	ErrSuperseded = errors.New("the cluster knows this node by another data directory: open this one again to join with it")
+	// ErrNoSpace is for a StateMachine to return, wrapped or not, when the disk may be too full for a batch, or for a state to be
+	// restored, and nothing of it was done: the same comes again later.
+	ErrNoSpace = wire.ErrNoSpace
 )
 
 type (

@@ -7,7 +7,6 @@ import (
 
 	"flotilla/catalog"
 	"flotilla/catalog/placement"
-	"flotilla/raft/multiraft"
 	"flotilla/raft/wire"
 )
 
@@ -15,7 +14,7 @@ import (
 // goroutine at a time; generation by any.
 type metadata struct{ host *Host }
 
-var _ multiraft.Snapshotter = (*metadata)(nil)
+var _ Durable = (*metadata)(nil)
 
 // Apply implements StateMachine. The catalog's one transaction comes first (P22); only what is durable there raises
 // the fence and moves the transport.
@@ -32,6 +31,9 @@ func (m *metadata) Apply(batch []Command) ([][]byte, error) {
 	m.moved(before)
 	return results, nil
 }
+
+// Applied implements Durable.
+func (m *metadata) Applied() Index { return m.host.catalog.View().Applied }
 
 // Freeze implements Snapshotter. All of it is durable: the catalog has committed it.
 func (m *metadata) Freeze() (Frozen, error) { return frozenMetadata{m.host.catalog.View()}, nil }

@@ -79,13 +79,16 @@ func (h *Host) groupConfig(g *catalog.Group) multiraft.GroupConfig {
 	kind, known := h.cfg.Kinds[g.Kind]
 	switch {
 	case g.ID == wire.MetadataGroup:
-		c.Machine, c.Applied, c.Vet = h.meta, h.catalog.View().Applied, catalog.VetChange
+		c.Machine, c.Vet = h.meta, catalog.VetChange
 	case g.Kind == "":
 		c.Machine, c.Vet = h.cfg.NewMachine(g.ID), h.cfg.Vet
 	case known:
 		c.Machine, c.Vet = kind.New(g.ID), kind.Vet
 	default:
 		c.Machine = unknownKind(g.Kind)
+	}
+	if d, durable := c.Machine.(Durable); durable {
+		c.Applied = d.Applied()
 	}
 	return c
 }

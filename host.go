@@ -18,6 +18,7 @@ import (
 	"flotilla/raft/multiraft"
 	"flotilla/raft/wire"
 	"flotilla/snapshotstream"
+	"flotilla/snapshotstream/shelf"
 )
 
 // errClosed is why what a host has under way ends when it is closed.
@@ -36,6 +37,7 @@ type Host struct {
 	fence     *epoch.Holder
 	store     *logstore.Store
 	snapshots *snapshotstream.Store
+	shelf     *shelf.Shelf // snapshots as the engine and exports use them
 	transport *quictransport.Transport
 	verdict   birth.Verdict // of the peers on this node
 	engine    *multiraft.Engine

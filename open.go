@@ -141,7 +141,7 @@ func (h *Host) openEngine(ctx context.Context) (err error) {
 		Seed: uint64(h.identity.Generation) ^ uint64(h.start)*0x9e3779b97f4a7c15,
 		Log:  h.store, Transport: h.transport, EpochBump: func(t Term) []byte { return catalog.EpochBump{Term: t}.Append(nil) },
 		Promote: h.meta.wantsVoter, Events: h.engineEvent,
-		Snapshots: h.shelf(), SnapshotBytes: h.cfg.SnapshotThreshold,
+		Snapshots: h.shelf, SnapshotBytes: h.cfg.SnapshotThreshold,
 	})
 	if err != nil {
 		return err

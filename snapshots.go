@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 
-	"flotilla/raft/multiraft"
 	"flotilla/snapshotstream"
 	"flotilla/snapshotstream/shelf"
 )
@@ -22,13 +21,9 @@ func (h *Host) openSnapshots(context.Context) (err error) {
 		}
 		h.log.Log(context.Background(), level, "snapshots: "+s.String())
 	}
-	return nil
-}
-
-// shelf is the store of snapshots as the engine uses it.
-func (h *Host) shelf() multiraft.SnapshotStore {
-	return shelf.New(h.snapshots, shelf.Config{
+	h.shelf = shelf.New(h.snapshots, shelf.Config{
 		Rate: h.cfg.SnapshotRate, Busy: func() bool { return h.engine.Busy() },
 		Epoch: func() snapshotstream.Epoch { return snapshotstream.Epoch(h.fence.Applied()) },
 	})
+	return nil
 }

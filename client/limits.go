@@ -30,6 +30,12 @@ const (
 	idleTimeout = 2 * time.Second
 	keepAlive   = 600 * time.Millisecond
 
+	// exportPatience is how long nothing at all may come of a snapshot that was asked for: nodes give a sign of life every second, and
+	// an election is over by then.
+	exportPatience = 30 * time.Second
+	// exportTries is how many snapshots of a group may break off: each begins anew.
+	exportTries = 10
+
 	// firstBackoff to maxBackoff is the pause between tries of one request: an election takes about a second.
 	firstBackoff = 5 * time.Millisecond
 	maxBackoff   = 250 * time.Millisecond

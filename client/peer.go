@@ -154,27 +154,46 @@ func (c *Client) establish(addr string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	qc, err := c.transport.Dial(ctx, udp, c.tls, &quic.Config{
+	l, err := c.connect(ctx, udp)
+	if err != nil {
+		return nil, err
+	}
+	cn := newConn(addr, l.qc)
+	if !c.spawn(func() { cn.read(l.frames) }) || !c.spawn(func() { cn.write(l.stream) }) {
+		cn.fail(ErrClosed)
+		return nil, ErrClosed
+	}
+	return cn, nil
+}
+
+// link is a fresh connection on which the hellos have been exchanged.
+type link struct {
+	qc     *quic.Conn
+	stream *quic.Stream
+	frames *protocol.FrameReader
+}
+
+// close ends the connection; nothing more comes of it either way.
+func (l *link) close() { _ = l.qc.CloseWithError(quic.ApplicationErrorCode(protocol.CloseDone), "") }
+
+// connect makes one connection, within ctx.
+func (c *Client) connect(ctx context.Context, addr net.Addr) (*link, error) {
+	qc, err := c.transport.Dial(ctx, addr, c.tls, &quic.Config{
 		MaxIdleTimeout: idleTimeout, KeepAlivePeriod: keepAlive, HandshakeIdleTimeout: dialTimeout,
 		MaxIncomingStreams: -1, MaxIncomingUniStreams: -1,
 	})
 	if err != nil {
 		return nil, err
 	}
-	stream, frames, err := handshake(ctx, qc)
-	if err != nil {
+	l := &link{qc: qc}
+	if l.stream, l.frames, err = handshake(ctx, qc); err != nil {
 		if cause := context.Cause(qc.Context()); cause != nil {
 			err = cause // a refused certificate shows only now: TLS 1.3 clients finish first
 		}
-		_ = qc.CloseWithError(quic.ApplicationErrorCode(protocol.CloseDone), "") // err is what matters
+		l.close()
 		return nil, err
 	}
-	cn := newConn(addr, qc)
-	if !c.spawn(func() { cn.read(frames) }) || !c.spawn(func() { cn.write(stream) }) {
-		cn.fail(ErrClosed)
-		return nil, ErrClosed
-	}
-	return cn, nil
+	return l, nil
 }
 
 // clientTLS returns conf for this protocol.

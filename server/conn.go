@@ -25,6 +25,8 @@ type session struct {
 	ctx      context.Context
 	bytes    *semaphore.Weighted
 	inFlight atomic.Int64
+	// exporting is set while a snapshot is on its way.
+	exporting atomic.Bool
 }
 
 // closing is why a session ends: the code and text the client is told.

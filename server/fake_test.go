@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -119,7 +120,8 @@ type fakeHost struct {
 	refusal atomic.Pointer[wire.Error] // why it does not serve; nil if it does
 	health  atomic.Pointer[Health]
 	asked   atomic.Pointer[protocol.Admin]
-	behind  atomic.Pointer[protocol.Routes] // what it last heard of, when it hears nothing any more
+	exports func(ctx context.Context, g wire.GroupID, w io.Writer) error // nil exports nothing
+	behind  atomic.Pointer[protocol.Routes]                              // what it last heard of, when it hears nothing any more
 }
 
 func (h *fakeHost) GroupOf(s wire.Shard) wire.GroupID {
@@ -206,6 +208,19 @@ func (h *fakeHost) Health() Health {
 }
 
 // Administer notes what it was asked; some operations fail in ways of their own.
+func (h *fakeHost) Export(ctx context.Context, g wire.GroupID, w io.Writer) error {
+	h.b.mu.Lock()
+	leader, export := h.b.mu.leaders[g], h.exports
+	h.b.mu.Unlock()
+	switch {
+	case leader == wire.NoNode || export == nil:
+		return &wire.Error{Code: wire.CodeBadRequest, Group: g, Detail: "makes no snapshots"}
+	case leader != h.id:
+		return &wire.Error{Code: wire.CodeNotLeader, Group: g, Leader: leader}
+	}
+	return export(ctx, g, w)
+}
+
 func (h *fakeHost) Administer(_ context.Context, a protocol.Admin) (wire.GroupID, string, error) {
 	h.asked.Store(&a)
 	switch {

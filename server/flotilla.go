@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io"
 	"slices"
 
 	"flotilla"
@@ -36,6 +37,12 @@ func (n node) Query(ctx context.Context, g wire.GroupID, request []byte, c proto
 		return n.host.Group(g).QueryStale(ctx, request)
 	}
 	return n.host.Group(g).Query(ctx, request)
+}
+
+// Export implements Exports.
+func (n node) Export(ctx context.Context, g wire.GroupID, w io.Writer) error {
+	_, err := n.host.Group(g).Export(ctx, w)
+	return err
 }
 
 // Administer implements Administration.

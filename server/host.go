@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"io"
 
 	"flotilla/client/protocol"
 	"flotilla/raft/wire"
@@ -37,9 +38,17 @@ type Administration interface {
 	Administer(ctx context.Context, a protocol.Admin) (g wire.GroupID, text string, err error)
 }
 
+// Exports is how a Server gets at the state of whole groups.
+type Exports interface {
+	// Export writes the state of group g, with everything that was acknowledged before the call, as a snapshot to w: package
+	// snapshotstream has the format. It may block until ctx ends. Errors are *wire.Error, or w's.
+	Export(ctx context.Context, g wire.GroupID, w io.Writer) error
+}
+
 // Host is the node a Server stands in front of.
 type Host interface {
 	Groups
+	Exports
 	Cluster
 	Administration
 }

@@ -20,6 +20,12 @@ const (
 	defaultReplyBytes = 8 << 20
 	// hardReplyBytes, for all replies: a client that reads not even its refusals is cut off.
 	hardReplyBytes = 2 * defaultReplyBytes
+	// defaultExports bounds the snapshots that are on their way to clients: each is read from the disk, and was written for it.
+	defaultExports = 2
+	// defaultExportBytes is how much of a snapshot waits for its client to take it.
+	defaultExportBytes = 4 * protocol.MaxPieceBytes
+	// defaultExportBeat is how often a client to which nothing comes of its snapshot is told that the node is at work.
+	defaultExportBeat = time.Second
 	// defaultWorkers bounds the requests under way of all connections: a goroutine each, 8 KiB and a command.
 	defaultWorkers = 16_384
 	// idleWorkers is how many goroutines wait for the next request rather than end.
@@ -51,6 +57,9 @@ type limits struct {
 	replyBytes, hardReply      int
 	helloTimeout, writeTimeout time.Duration
 	leaderWait                 time.Duration
+	exports                    int64
+	exportBytes                int
+	exportBeat                 time.Duration
 }
 
 func defaultLimits() limits {
@@ -58,5 +67,6 @@ func defaultLimits() limits {
 		conns: defaultConns, inFlight: defaultInFlight, workers: defaultWorkers, requestBytes: defaultRequestBytes,
 		replyBytes: defaultReplyBytes, hardReply: hardReplyBytes, helloTimeout: defaultHelloTimeout, writeTimeout: defaultWriteTimeout,
 		leaderWait: defaultLeaderWait,
+		exports:    defaultExports, exportBytes: defaultExportBytes, exportBeat: defaultExportBeat,
 	}
 }

@@ -53,7 +53,7 @@ func (c *session) prepare(q *protocol.Request) (task, *wire.Error) {
 	case protocol.KindAdmin:
 		t.admin, t.group = q.Admin, q.Admin.Group
 		return t, nil
-	case protocol.KindStatus, protocol.KindRoutes:
+	case protocol.KindStatus, protocol.KindRoutes, protocol.KindExport:
 		return t, nil
 	}
 	if t.group == wire.MetadataGroup {
@@ -91,6 +91,14 @@ func (c *session) prepareWrite(t *task, q *protocol.Request) *wire.Error {
 // run carries the task out and replies.
 func (t task) run() {
 	c := t.conn
+	defer func() {
+		c.inFlight.Add(-1)
+		c.bytes.Release(t.cost)
+	}()
+	if t.kind == protocol.KindExport {
+		t.export()
+		return
+	}
 	var reply protocol.Reply
 	err := t.unread() // before the group is asked: it has others to serve
 	if err == nil {
@@ -107,8 +115,6 @@ func (t task) run() {
 	}
 	_ = c.reply(&reply) // it closes the connection itself; there is nobody else to tell
 	c.server.metrics.request(err)
-	c.inFlight.Add(-1)
-	c.bytes.Release(t.cost)
 }
 
 // unread refuses a read while too much of earlier replies waits for a client that does not take them.

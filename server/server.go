@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/quic-go/quic-go"
+	"golang.org/x/sync/semaphore"
 
 	"flotilla/client/protocol"
 )
@@ -55,6 +56,7 @@ type Server struct {
 	cfg     Config
 	limits  limits
 	pool    pool
+	exports *semaphore.Weighted // snapshots on their way to clients
 	metrics metrics
 	handler http.Handler
 
@@ -77,6 +79,7 @@ func newServer(host Host, cfg Config, l limits) *Server {
 	s.limits.leaderWait = cmp.Or(cfg.LeaderWait, l.leaderWait)
 	s.life, s.end = context.WithCancelCause(context.Background())
 	s.mu.conns = make(map[*quic.Conn]struct{})
+	s.exports = semaphore.NewWeighted(l.exports)
 	s.pool = newPool(l.workers, s.life.Done())
 	s.handler = s.routes()
 	return s

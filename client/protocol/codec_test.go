@@ -25,6 +25,7 @@ var requests = []Request{
 	{Kind: KindOpenSession, ID: 7, Group: 4},
 	{Kind: KindCloseSession, ID: 8, Group: 4, Session: 5},
 	{Kind: KindAdmin, ID: 9, Admin: Admin{Op: OpCreateGroup, Node: 7, Group: 3, Text: "queue", Voters: []wire.NodeID{1, 2}}},
+	{Kind: KindExport, ID: 10, Group: 3},
 }
 
 func replies() []Reply {
@@ -48,6 +49,8 @@ func replies() []Reply {
 		{Kind: ReplySession, ID: 5, Outcome: OutcomeOK, Session: 12},
 		{Kind: ReplyRoutes, ID: 6, Routes: routes},
 		{Kind: ReplyAdmin, ID: 8, Group: 5, Text: "token"},
+		{Kind: ReplyExport, ID: 9, More: true, Value: []byte("piece")},
+		{Kind: ReplyExport, ID: 9},
 		{Kind: ReplyError, ID: 7, Err: &wire.Error{Code: wire.CodeNotLeader, Group: 3, Leader: 2, Detail: "ask node 2"}},
 	}
 }

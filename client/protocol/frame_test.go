@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -141,6 +142,54 @@ func TestWriterIsBounded(t *testing.T) {
 	}
 	if err := w.Reply(&p); err != ErrWriterClosed {
 		t.Errorf("after a failed Write: %v", err)
+	}
+}
+
+// TestWriterBelow: who waits for room goes on with the first Write that makes some, and learns of the end of the writer and of its own.
+func TestWriterBelow(t *testing.T) {
+	w := NewWriter(1<<20, time.Second)
+	g := &gate{make(chan []byte), make(chan error)}
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(g) }()
+	p := Reply{Kind: ReplyExport, More: true, Value: make([]byte, 300)}
+	waits := make(chan error, 3)
+	below := func(ctx context.Context) { waits <- w.Below(ctx, 200) }
+	if err := errors.Join(w.Below(t.Context(), 200), w.Reply(&p)); err != nil {
+		t.Fatal(err)
+	}
+	<-g.started
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go below(ctx)
+	left := errors.New("left")
+	cancel(left)
+	if err := <-waits; err != left {
+		t.Errorf("who left: %v", err)
+	}
+	for range 3 {
+		go below(t.Context())
+	}
+	select {
+	case err := <-waits:
+		t.Errorf("no wait while 300 bytes are being written: %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	g.release <- nil
+	for range 3 {
+		if err := <-waits; err != nil {
+			t.Error(err)
+		}
+	}
+	if err := w.Reply(&p); err != nil {
+		t.Fatal(err)
+	}
+	<-g.started
+	go below(t.Context())
+	g.release <- io.ErrClosedPipe
+	if err := <-waits; err != nil && err != ErrWriterClosed {
+		t.Error(err)
+	}
+	if err := w.Below(t.Context(), 1<<30); <-ended != io.ErrClosedPipe || err != ErrWriterClosed {
+		t.Errorf("after the end: %v", err)
 	}
 }
 

@@ -11,6 +11,8 @@ const (
 	MaxValueBytes = 1 << 20
 	// MaxPageItems bounds the items of one page of a scan, as the state machine does.
 	MaxPageItems = 1000
+	// MaxPieceBytes is how much of a snapshot one reply holds: little enough for others on a slow link, enough to keep a fast one busy.
+	MaxPieceBytes = 256 << 10
 	// MaxTimeout bounds how long a server works on one request, whatever the client asks for: what nobody waits
 	// for any more must not pile up.
 	MaxTimeout = 30 * time.Second

@@ -24,6 +24,9 @@ const (
 	ReplyError Kind = 70
 	// ReplyAdmin answers what an administrator asked: Group, Text.
 	ReplyAdmin Kind = 71
+	// ReplyExport answers an export with the next piece of a snapshot's bytes: Value, and More unless it was the last one. An
+	// empty piece with More says that the node is at work.
+	ReplyExport Kind = 72
 )
 
 // Item is one key of a scan.
@@ -79,6 +82,8 @@ func AppendReply(dst []byte, p *Reply) []byte {
 		return appendStatus(head(3), p.Status)
 	case ReplyRoutes:
 		return appendRoutes(head(3), p.Routes)
+	case ReplyExport:
+		return wire.AppendBytes(wire.AppendBool(head(4), p.More), p.Value)
 	case ReplyAdmin:
 		return wire.AppendString(wire.AppendUint(head(4), uint64(p.Group)), cut(p.Text))
 	default:
@@ -130,6 +135,9 @@ func DecodeReply(body []byte, p *Reply) error {
 	case ReplyRoutes:
 		want = 3
 		p.Routes = readRoutes(&r)
+	case ReplyExport:
+		want = 4
+		p.More, p.Value = r.Bool(), r.Bytes()
 	case ReplyAdmin:
 		want = 4
 		p.Group, p.Text = wire.GroupID(r.Uint()), r.String(MaxTextBytes)

@@ -10,7 +10,7 @@ import (
 // Kind says what a Request asks or what a Reply holds.
 type Kind uint8
 
-// The kinds of requests. Numbers never change; 17 to 31 are reserved for members and groups. 0 is the hello.
+// The kinds of requests. Numbers never change; 18 to 31 are reserved for members and groups. 0 is the hello.
 const (
 	KindPut          Kind = 1
 	KindGet          Kind = 2
@@ -21,6 +21,9 @@ const (
 	KindCloseSession Kind = 7
 	KindRoutes       Kind = 8
 	KindAdmin        Kind = 16
+	// KindExport asks for the state of Group as a snapshot, which comes as ReplyExport after ReplyExport. Timeout means nothing: what
+	// counts is that the client takes what comes.
+	KindExport Kind = 17
 )
 
 // Request is one request of a client. Which fields a kind uses is said beside them.
@@ -67,7 +70,7 @@ func AppendRequest(dst []byte, q *Request) []byte {
 		dst = wire.AppendUint(dst, uint64(q.Consistency))
 		dst = wire.AppendBytes(wire.AppendBytes(dst, q.Key), q.After)
 		return wire.AppendUint(dst, uint64(max(q.Limit, 0)))
-	case KindOpenSession:
+	case KindOpenSession, KindExport:
 		return wire.AppendUint(appendHead(dst, 4, q), uint64(q.Group))
 	case KindCloseSession:
 		dst = wire.AppendUint(appendHead(dst, 5, q), uint64(q.Group))
@@ -101,7 +104,7 @@ func appendWrite(dst []byte, q *Request) []byte {
 // requestLengths is the number of elements of each kind of request.
 var requestLengths = [...]int{
 	KindPut: 10, KindGet: 5, KindDelete: 9, KindScan: 8, KindStatus: 3, KindOpenSession: 4, KindCloseSession: 5, KindRoutes: 3,
-	KindAdmin: 8,
+	KindAdmin: 8, KindExport: 4,
 }
 
 // DecodeRequest reads the body of a frame into q, which it overwrites; q's byte slices alias body. Sizes of keys and
@@ -132,7 +135,7 @@ func DecodeRequest(body []byte, q *Request) error {
 		q.Limit = int(min(r.Uint(), MaxPageItems))
 	case KindAdmin:
 		q.Admin = readAdmin(&r)
-	case KindOpenSession:
+	case KindOpenSession, KindExport:
 		q.Group = wire.GroupID(r.Uint())
 	case KindCloseSession:
 		q.Group = wire.GroupID(r.Uint())

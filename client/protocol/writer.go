@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"context"
 	"errors"
 	"io"
 	"sync"
@@ -35,6 +36,8 @@ type Writer struct {
 		// writing is the number of bytes in the Write under way.
 		writing int
 		closed  bool
+		// moved is closed when bytes have been written, or none will be any more; nil while nobody waits for that.
+		moved chan struct{}
 	}
 }
 
@@ -76,6 +79,40 @@ func (w *Writer) Backlog() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.mu.pending) + w.mu.writing
+}
+
+// Below waits until less than bytes are not yet taken over by the stream: for who has much to say and does not want to hold it in
+// memory. Errors: ErrWriterClosed, or why ctx ended.
+func (w *Writer) Below(ctx context.Context, bytes int) error {
+	for {
+		w.mu.Lock()
+		if w.mu.closed {
+			w.mu.Unlock()
+			return ErrWriterClosed
+		}
+		if len(w.mu.pending)+w.mu.writing < bytes {
+			w.mu.Unlock()
+			return nil
+		}
+		if w.mu.moved == nil {
+			w.mu.moved = make(chan struct{})
+		}
+		moved := w.mu.moved
+		w.mu.Unlock()
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// tell lets those look again who wait in Below; w.mu is held.
+func (w *Writer) tell() {
+	if w.mu.moved != nil {
+		close(w.mu.moved)
+		w.mu.moved = nil
+	}
 }
 
 func (w *Writer) admit() error {
@@ -131,6 +168,7 @@ func (w *Writer) giveBack(batch []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.mu.writing = 0
+	w.tell()
 	if cap(batch) <= spareBytes {
 		w.mu.spare = batch[:0]
 	}
@@ -140,6 +178,7 @@ func (w *Writer) giveBack(batch []byte) {
 func (w *Writer) Close() {
 	w.mu.Lock()
 	w.mu.closed = true
+	w.tell()
 	w.mu.Unlock()
 	w.signal()
 }

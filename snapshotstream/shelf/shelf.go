@@ -60,7 +60,7 @@ func (s *Shelf) Save(g wire.GroupID, at wire.Snapshot, write func(io.Writer) err
 	if err != nil {
 		return saved(err)
 	}
-	if err := write(s.paced(w)); err != nil {
+	if err := write(s.paced(context.Background(), w)); err != nil {
 		return spaced(errors.Join(err, w.Abort()))
 	}
 	_, err = w.Commit()
@@ -103,17 +103,18 @@ func (s *Shelf) Load(g wire.GroupID, i wire.Index, read func(io.Reader) error) e
 // Drop removes everything of group g.
 func (s *Shelf) Drop(g wire.GroupID) error { return s.store.Drop(g) }
 
-// paced returns w, written to no faster than the Shelf may.
-func (s *Shelf) paced(w io.Writer) io.Writer {
+// paced returns w, written to no faster than the Shelf may, and by nobody any more once ctx has ended.
+func (s *Shelf) paced(ctx context.Context, w io.Writer) io.Writer {
 	if s.pacer == nil {
 		return w
 	}
-	return &paced{s: s, w: w}
+	return &paced{ctx: ctx, s: s, w: w}
 }
 
 type paced struct {
-	s *Shelf
-	w io.Writer
+	ctx context.Context // of the one call that writes
+	s   *Shelf
+	w   io.Writer
 }
 
 // pieceBytes is how much is written between two looks at what is more urgent.
@@ -126,7 +127,7 @@ func (p *paced) Write(b []byte) (n int, err error) {
 		if p.s.cfg.Busy != nil && p.s.cfg.Busy() {
 			p.s.pacer.SlowDown()
 		}
-		if err = p.s.pacer.Wait(context.Background(), len(piece)); err != nil {
+		if err = p.s.pacer.Wait(p.ctx, len(piece)); err != nil {
 			break
 		}
 		var written int

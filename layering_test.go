@@ -54,10 +54,11 @@ var storeys = map[string]int{
 	"raft/logstore/logstoretest": 3,
 	"quictransport/quictest":     3,
 
-	"raft/multiraft":           4,
-	"raft/rafttest/replay":     3,
-	"raft/rafttest":            4,
-	"raft/rafttest/fencemodel": 4,
+	"raft/multiraft":             4,
+	"raft/multiraft/machinetest": 5,
+	"raft/rafttest/replay":       3,
+	"raft/rafttest":              4,
+	"raft/rafttest/fencemodel":   4,
 
 	".":                    5,
 	"client/protocol":      5,

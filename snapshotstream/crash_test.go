@@ -207,6 +207,34 @@ func TestPowerCutWhileReceivingTheFirst(t *testing.T) {
 	}
 }
 
+// P37, D18: the same snapshot comes once more after its group had left the node and come back. The mark of the first time, which says that
+// everything was verified, must not stand beside the second time's part.
+func TestPowerCutWhileReceivingAgain(t *testing.T) {
+	x := source(t, 4, 12, crashSize)
+	steps(t, func(s *snapshotstream.Store) {
+		if _, err := receive(s, x); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Drop(4); err != nil {
+			t.Fatal(err)
+		}
+	}, func(s *snapshotstream.Store) error {
+		_, err := receive(s, x)
+		return err
+	}, func(step string, done bool, disk *snapshottest.Disk) {
+		for i, survives := range survivals(10, 20) {
+			step := fmt.Sprintf("%s, survival %d", step, i)
+			s, disk, _ := recovered(t, step, disk, survives)
+			if len(indexes(s, 4)) == 0 && !done {
+				goOn(t, step, s, x, 0)
+			}
+			if err := checkStore(s, disk, 4, crashBody); err != nil {
+				t.Errorf("%s: in the end: %v", step, err)
+			}
+		}
+	})
+}
+
 // goOn offers x again and demands that it goes on where it was noted at least.
 func goOn(t *testing.T, step string, s *snapshotstream.Store, x *snapshotstream.Snapshot, noted uint64) {
 	t.Helper()

@@ -74,6 +74,10 @@ func (r *Receiver) start() (err error) {
 	if err := errors.Join(absent(r.s.files, note), absent(r.s.files, part)); err != nil {
 		return err
 	}
+	// An earlier mark of this very snapshot, which may have been removed long ago, must not come back beside the new part: it may be sealed.
+	if err := r.s.files.SyncDir(r.s.at.received()); err != nil {
+		return err
+	}
 	defer func() {
 		if err != nil {
 			r.closeFiles()

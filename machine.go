@@ -21,7 +21,7 @@ type StateMachine interface {
 
 // Snapshotter is a StateMachine whose state can leave it and come back. A node writes the state now and then
 // (Config.SnapshotThreshold), lets go of the log before it, restores the machine from it at the next start, and sends it to nodes
-// that are too far behind.
+// that are too far behind. Package raft/multiraft/machinetest tries the machine's side of it.
 type Snapshotter interface {
 	StateMachine
 	// Freeze returns the present state, to be written while Apply goes on. It must be quick: nothing is applied meanwhile.

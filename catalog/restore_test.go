@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"flotilla/raft/multiraft"
+	"flotilla/raft/multiraft/machinetest"
 	"flotilla/raft/wire"
 )
 
@@ -137,6 +140,68 @@ func fileBytes(t testing.TB, path string) []byte {
 	b, err := os.ReadFile(path)
 	must(t, err)
 	return b
+}
+
+// machine is group 0's machine without the file, as simulators have it.
+type machine struct{ s Snapshot }
+
+func (m *machine) Apply(batch []multiraft.Command) ([][]byte, error) {
+	cmds := make([]Command, len(batch))
+	for i, c := range batch {
+		cmds[i] = Command{Index: c.Index, Term: c.Term, Data: c.Data}
+	}
+	next, results, err := m.s.After(batch[len(batch)-1].Index, cmds)
+	m.s = next
+	return results, err
+}
+
+func (m *machine) Query([]byte) ([]byte, error) { return nil, nil }
+
+func (m *machine) Applied() wire.Index { return m.s.Applied }
+
+func (m *machine) Freeze() (multiraft.Frozen, error) { return frozen{m.s}, nil }
+
+func (m *machine) Restore(at wire.Index, state io.Reader) error {
+	next, err := m.s.Restored(at, state)
+	m.s = next
+	return err
+}
+
+type frozen struct{ s Snapshot }
+
+func (f frozen) WriteTo(w io.Writer) (int64, error) { return f.s.WriteState(w) }
+
+func (f frozen) Close() error { return nil }
+
+// N5, D19: the machine is what the loop takes it for, each on another node here.
+func TestContract(t *testing.T) {
+	id := wire.NodeID(0)
+	machinetest.Run(t, machinetest.Harness{
+		New: func(testing.TB) multiraft.Snapshotter {
+			id = id%3 + 1
+			b := someBirth()
+			b.Identity.NodeID, b.Identity.Generation = id, wire.Generation(id)
+			return &machine{b.snapshot()}
+		},
+		Command: func(rng *rand.Rand) []byte {
+			changes := someChanges()
+			switch c := changes[rng.IntN(len(changes))].(type) {
+			case EpochBump:
+				return EpochBump{wire.Term(1 + rng.IntN(6))}.Append(nil)
+			case ReportMembers:
+				c.Members.Index += wire.Index(rng.IntN(1000))
+				return c.Append(nil)
+			case CreateGroup:
+				c.ID = wire.GroupID(rng.IntN(9))
+				return c.Append(nil)
+			case DeleteGroup:
+				c.ID = wire.GroupID(rng.IntN(12))
+				return c.Append(nil)
+			default:
+				return c.Append(nil)
+			}
+		},
+	})
 }
 
 // P22, P30, D2: killed at any write of a restore, the catalog is the old one or the new one with its applied index; the old one

@@ -9,12 +9,16 @@ import (
 
 	"flotilla/catalog"
 	"flotilla/catalog/birth"
+	"flotilla/catalog/restore"
 	"flotilla/quictransport/pki"
 	"flotilla/raft/wire"
 )
 
 // rehearse goes through what a first start is refused for, before there is a directory: a refusal leaves nothing behind.
 func (h *Host) rehearse(ctx context.Context) error {
+	if err := restore.Check(h.cfg.Dir); err != nil {
+		return err
+	}
 	if _, err := os.Lstat(h.catalogPath()); !errors.Is(err, fs.ErrNotExist) {
 		return nil // no first start, or something that the next steps name
 	}

@@ -39,6 +39,7 @@ var storeys = map[string]int{
 	"snapshotstream":         1,
 
 	"catalog/birth":     2,
+	"catalog/restore":   3,
 	"catalog/steward":   3,
 	"catalog/placement": 2,
 	"raft/logstore":     2,

@@ -108,12 +108,5 @@ func CreateBase(store Logs, index wire.Index, term wire.Term, members wire.Membe
 			return err
 		}
 	}
-	hard := wire.HardState{Term: term, Commit: index}
-	return store.Commit([]wire.LogUpdate{
-		{Group: wire.MetadataGroup, Create: true, SetMembership: true},
-		{
-			Group: wire.MetadataGroup, SetHardState: true, HardState: hard, ResetTo: index, ResetTerm: term,
-			SetMembership: true, Membership: members,
-		},
-	})
+	return store.Commit(beginsAfter(Base{Group: wire.MetadataGroup, Index: index, Term: term}, members))
 }

@@ -46,13 +46,19 @@ func (p *Plan) Of(self wire.NodeID) catalog.Birth {
 		Groups:   p.place(),
 		Routing:  catalog.Routing{Version: 1},
 	}
-	for _, id := range p.ids() {
-		b.Topology.Nodes = append(b.Topology.Nodes, catalog.Node{ID: id, Addr: p.Nodes[id], State: catalog.NodeListed})
-	}
+	b.Topology.Nodes = p.listed()
 	for s := range b.Routing.Shards {
 		b.Routing.Shards[s] = wire.GroupID(1 + s%p.Groups)
 	}
 	return b
+}
+
+// listed are the nodes before any has registered.
+func (p *Plan) listed() (nodes []catalog.Node) {
+	for _, id := range p.ids() {
+		nodes = append(nodes, catalog.Node{ID: id, Addr: p.Nodes[id], State: catalog.NodeListed})
+	}
+	return nodes
 }
 
 func (p *Plan) ids() []wire.NodeID { return slices.Sorted(maps.Keys(p.Nodes)) }
@@ -69,10 +75,12 @@ func ListText(nodes map[wire.NodeID]string) string {
 // ClusterID is the id that every node of the list finds by itself: a list or an authority that differs makes another
 // cluster, refused at the handshake.
 func (p *Plan) ClusterID() wire.ClusterID {
+	return p.clusterID([]byte("flotilla-cluster"))
+}
+
+func (p *Plan) clusterID(kind ...[]byte) wire.ClusterID {
 	h := sha256.New()
-	for _, part := range [][]byte{
-		[]byte("flotilla-cluster"), []byte(p.Name), []byte(ListText(p.Nodes)), p.Authority.RawSubjectPublicKeyInfo,
-	} {
+	for _, part := range append(kind, []byte(p.Name), []byte(ListText(p.Nodes)), p.Authority.RawSubjectPublicKeyInfo) {
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part)))) // keeps one part from running into the next
 		h.Write(part)
 	}
@@ -102,19 +110,28 @@ func ResetKey(c *pki.Credentials) ([32]byte, error) {
 // place gives group 0 to every node, with the lowest ids as voters and the others as learners, and the data groups to
 // Replication nodes each, round robin.
 func (p *Plan) place() []catalog.Group {
-	nodes := p.ids()
-	voters := min(len(nodes), metaVoters)
-	meta := catalog.Group{ID: wire.MetadataGroup, Voters: nodes[:voters:voters], Learners: nodes[voters:]}
-	out := []catalog.Group{meta.Founded()}
+	out := []catalog.Group{p.meta()}
 	for g := range p.Groups {
-		var members []wire.NodeID
-		for i := range min(p.Replication, len(nodes)) {
-			members = append(members, nodes[(g+i)%len(nodes)])
-		}
-		slices.Sort(members)
-		out = append(out, catalog.Group{ID: wire.GroupID(g + 1), Voters: members}.Founded())
+		out = append(out, catalog.Group{ID: wire.GroupID(g + 1), Voters: p.voters(g)}.Founded())
 	}
 	return out
+}
+
+func (p *Plan) meta() catalog.Group {
+	nodes := p.ids()
+	voters := min(len(nodes), metaVoters)
+	return catalog.Group{ID: wire.MetadataGroup, Voters: nodes[:voters:voters], Learners: nodes[voters:]}.Founded()
+}
+
+// voters are those of the n-th data group, from 0.
+func (p *Plan) voters(n int) []wire.NodeID {
+	nodes := p.ids()
+	var members []wire.NodeID
+	for i := range min(p.Replication, len(nodes)) {
+		members = append(members, nodes[(n+i)%len(nodes)])
+	}
+	slices.Sort(members)
+	return members
 }
 
 // NewGeneration draws the identity of a data directory; 0 means unknown, so it is never drawn.

@@ -18,12 +18,12 @@ const (
 	maxNodes = 4096
 	// maxGroups bounds the group table, tombstones of deleted groups included: 10,000 groups are tested.
 	maxGroups = 1 << 14
-	// MaxShared bounds what a joiner is told of group 0's state. 10,000 groups of seven on 64 nodes take a fifth of it
+	// maxShared bounds what a joiner is told of group 0's state. 10,000 groups of seven on 64 nodes take a fifth of it
 	// (TestSharedHasRoom); a transport's reply has to hold it and a little more.
-	MaxShared = 8 << 20
-	// maxState bounds group 0's state in a snapshot, which is read whole before it is believed: several times MaxShared, as what
+	maxShared = 8 << 20
+	// MaxState bounds group 0's state in a snapshot, which is read whole before it is believed: several times maxShared, as what
 	// cannot be restored must not be written.
-	maxState = 64 << 20
+	MaxState = 64 << 20
 	// maxClaims bounds the runs of one AssignShards: each shard could be its own run.
 	maxClaims = 1024
 

@@ -270,7 +270,7 @@ func TestSharedValidated(t *testing.T) {
 	}
 }
 
-// MaxShared's claim, measured.
+// maxShared's claim, measured.
 func TestSharedHasRoom(t *testing.T) {
 	s := busy()
 	s.Groups = nil
@@ -283,7 +283,7 @@ func TestSharedHasRoom(t *testing.T) {
 	for id := wire.NodeID(1000); id < 1064; id++ {
 		s.Topology.Nodes = append(s.Topology.Nodes, Node{ID: id, Addr: strings.Repeat("a", 100), HTTP: strings.Repeat("a", 100), Version: strings.Repeat("v", maxVersion)})
 	}
-	if n := len(s.AppendShared(nil)); n > MaxShared/5 {
+	if n := len(s.AppendShared(nil)); n > maxShared/5 {
 		t.Errorf("%d bytes", n)
 	}
 }

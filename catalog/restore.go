@@ -29,8 +29,8 @@ func (s *Snapshot) WriteState(w io.Writer) (int64, error) {
 	for _, key := range sharedRecords {
 		b = wire.AppendBytes(wire.AppendString(b, key), all[key])
 	}
-	if len(b) > maxState {
-		return 0, fmt.Errorf("the state of group 0 has %d bytes, a snapshot of it %d at most", len(b), maxState)
+	if len(b) > MaxState {
+		return 0, fmt.Errorf("the state of group 0 has %d bytes, a snapshot of it %d at most", len(b), MaxState)
 	}
 	n, err := w.Write(b)
 	return int64(n), err
@@ -62,14 +62,40 @@ func (s *Snapshot) Restored(at wire.Index, state io.Reader) (Snapshot, error) {
 	return s.restored(at, r, ledger)
 }
 
+// ReadState reads what WriteState wrote, of whatever format, as of index at, and validates it. It is nobody's: Born is false and there is
+// no Identity. Errors: *FormatError for a newer version's, *CorruptionError, state's.
+func ReadState(at wire.Index, state io.Reader) (*Snapshot, error) {
+	all, err := readState(state)
+	if err != nil {
+		return nil, err
+	}
+	nobody := Snapshot{Born: true}
+	own := stateRecords(&nobody)
+	for _, key := range ownRecords {
+		all[key] = own[key]
+	}
+	if all, err = migrate(all, ledger); err != nil {
+		return nil, named(err, stateName)
+	}
+	s, err := understand(all)
+	if err != nil {
+		return nil, named(err, stateName)
+	}
+	if err := s.validateShared(); err != nil {
+		return nil, named(&CorruptionError{Reason: "it makes no sense", Cause: err}, stateName)
+	}
+	s.Born, s.Identity, s.Incarnation, s.Applied = false, Identity{}, 0, at
+	return s, nil
+}
+
 // readState reads what WriteState wrote, of whatever format.
 func readState(state io.Reader) (records, error) {
-	b, err := io.ReadAll(io.LimitReader(state, maxState+1))
+	b, err := io.ReadAll(io.LimitReader(state, MaxState+1))
 	if err != nil {
 		return nil, err
 	}
 	r := wire.NewReader(b)
-	if len(b) > maxState {
+	if len(b) > MaxState {
 		r.Fail("state of group 0", wire.ErrLimit)
 	}
 	n, all, last := r.ArrayLen(1+2*maxRecords), records{}, ""

@@ -22,7 +22,7 @@ func (s *Snapshot) AppendShared(dst []byte) []byte {
 func ReadShared(b []byte) (Snapshot, error) {
 	var s Snapshot
 	r := wire.NewReader(b)
-	if len(b) > MaxShared {
+	if len(b) > maxShared {
 		r.Fail("shared state", wire.ErrLimit)
 	}
 	r.Array(7)

@@ -26,6 +26,17 @@ func stateRecords(s *Snapshot) records {
 
 // parseState reads the records of the present format and validates the whole.
 func parseState(r records) (*Snapshot, error) {
+	s, err := understand(r)
+	if err == nil && s.Born {
+		if err := s.validate(); err != nil {
+			return nil, &CorruptionError{Reason: "it makes no sense", Cause: err}
+		}
+	}
+	return s, err
+}
+
+// understand reads the records of the present format.
+func understand(r records) (*Snapshot, error) {
 	s := &Snapshot{}
 	parts := []struct {
 		key  string
@@ -55,11 +66,6 @@ func parseState(r records) (*Snapshot, error) {
 		}
 	}
 	s.Born = len(parts) > 1
-	if s.Born {
-		if err := s.validate(); err != nil {
-			return nil, &CorruptionError{Reason: "it makes no sense", Cause: err}
-		}
-	}
 	return s, nil
 }
 

@@ -135,24 +135,21 @@ func (c *copying) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// catalogOf reads group 0's state, which has to be of the index that its header says.
+// catalogOf reads group 0's state. ErrGroup says that it is none.
 func catalogOf(d *snapshotstream.Decoder) (*catalog.Snapshot, error) {
 	h := d.Header()
-	if h.BodyLength > catalog.MaxShared {
+	if h.BodyLength > catalog.MaxState {
 		return nil, fmt.Errorf("%w: a catalog of %d bytes", ErrGroup, h.BodyLength)
 	}
 	b, err := io.ReadAll(d)
 	if err != nil {
 		return nil, err
 	}
-	s, err := catalog.ReadShared(b)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrGroup, err)
-	case s.Applied != h.Index:
-		return nil, fmt.Errorf("%w: the catalog is one of index %d, not %d", ErrGroup, s.Applied, h.Index)
+	s, err := catalog.ReadState(h.Index, bytes.NewReader(b))
+	if err != nil && !errors.Is(err, catalog.ErrNewerFormat) {
+		err = fmt.Errorf("%w: %w", ErrGroup, err)
 	}
-	return &s, nil
+	return s, err
 }
 
 // others are the groups that a catalog knows beside group 0.

@@ -13,7 +13,7 @@ import "io"
 // happened, a corrected program recovers the group with all that was acknowledged: it applies the log anew.
 type StateMachine interface {
 	// Apply applies commands in log order and returns one result for each, which its caller gets; results may be
-	// nil. The batch is valid during the call, its commands' data for ever.
+	// nil. Commands of one entry share its index and come in one batch. The batch is valid during the call, its commands' data for ever.
 	Apply(batch []Command) (results [][]byte, err error)
 	// Query answers a request from the present state and changes nothing. An error is its caller's alone.
 	Query(request []byte) ([]byte, error)

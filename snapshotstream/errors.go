@@ -78,7 +78,7 @@ var (
 )
 
 // QuarantinedError says that a snapshot came with corrupt chunks twice in a row and is not taken any more (P36). The
-// sender has to offer another one; a restart of the receiver gives this one another chance.
+// sender has to offer another one; a restart of the receiver, or a number of offers, gives this one another chance.
 type QuarantinedError struct {
 	Header Header
 	// Err is the last corruption.

@@ -41,6 +41,9 @@ const (
 
 	// strikesAllowed are transfers with a corrupt chunk that a snapshot may have in a row; with the next it is out (P36).
 	strikesAllowed = 1
+	// refusalsToChance is how often one that is out has to be offered until it is taken once more: offers are an election timeout apart, so
+	// a snapshot that never comes well costs a transfer every half a minute, and a link that was mended is made use of.
+	refusalsToChance = 16
 	// maxStruck bounds how many snapshots of a group are remembered for their strikes; the oldest is forgotten.
 	maxStruck = 16
 

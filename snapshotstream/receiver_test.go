@@ -202,6 +202,38 @@ func TestTwoStrikes(t *testing.T) {
 	}
 }
 
+// P36: who has no other one to offer is not refused for ever: the group may wait for this very node, and only a restart helped.
+func TestQuarantineIsNotForEver(t *testing.T) {
+	s := open(t, snapshottest.NewDisk())
+	x := source(t, 4, 12, 20*chunk)
+	spoilt, refused := 0, 0
+	for range 200 {
+		r, err := s.Accept(x.Header())
+		var out *snapshotstream.QuarantinedError
+		if errors.As(err, &out) {
+			refused++
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		spoilt++
+		if err := r.Chunk(flipped(t, x, 0)); !errors.Is(err, snapshotstream.ErrCorrupt) {
+			t.Error(err)
+		}
+		_ = r.Close()
+	}
+	if spoilt < 5 || refused < 10*spoilt {
+		t.Errorf("taken %d times and refused %d times", spoilt, refused)
+	}
+	for range 100 {
+		if _, err := receive(s, x); err == nil {
+			return
+		}
+	}
+	t.Error("a snapshot that comes well at last is never taken")
+}
+
 // P36: one success clears the strike: what comes again later begins with none.
 func TestSuccessClearsTheStrike(t *testing.T) {
 	s := open(t, snapshottest.NewDisk())

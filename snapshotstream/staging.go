@@ -45,7 +45,7 @@ func (r *Receiver) open() error {
 	if err := r.g.newer(&r.header.State); err != nil {
 		return err
 	}
-	if err := r.g.quarantined(&r.header); err != nil {
+	if err := r.g.refuses(&r.header); err != nil {
 		return err
 	}
 	if st := r.g.staged; st != nil && st.header.sameContent(&r.header) {
@@ -219,7 +219,9 @@ func (s *Store) unstage(g *group) error {
 type strike struct {
 	id    ID
 	count int
-	err   error
+	// refused counts how often it was offered since it is out.
+	refused int
+	err     error
 }
 
 // strikes adds one against h and returns the error to go on with: cause, or that h is out. P36: two in a row.
@@ -246,6 +248,20 @@ func (g *group) quarantined(h *Header) error {
 			return &QuarantinedError{Header: *h, Err: s.err}
 		}
 	}
+	return nil
+}
+
+// refuses is quarantined for one that is offered. Who cannot make another one offers it for ever: its group may commit nothing until this
+// very node has caught up. So it is given another chance now and then, with one strike less to go.
+func (g *group) refuses(h *Header) error {
+	i := slices.IndexFunc(g.struck, func(s strike) bool { return s.id == h.ID })
+	if err := g.quarantined(h); err == nil || g.struck[i].refused < refusalsToChance {
+		if err != nil {
+			g.struck[i].refused++
+		}
+		return err
+	}
+	g.struck[i].count, g.struck[i].refused = strikesAllowed, 0
 	return nil
 }
 

@@ -99,7 +99,7 @@ func (s *snapshots) awaited(core *raft.Core) {
 // takeAnother has a snapshot made that is none of those which are here. An idle group has to move for that.
 func (w *worker) takeAnother(g *group, core *raft.Core) {
 	g.snaps.beyond, _ = w.e.newest(g.id)
-	if g.snaps.beyond >= g.handed {
+	if st := core.Status(); g.snaps.beyond >= g.handed && st.Last == st.Commit { // else what is under way moves it, or nothing does
 		_, _, _ = core.ProposeEmpty() // who does not lead any more has no need of it
 	}
 	w.takeSnapshot(g)

@@ -250,6 +250,30 @@ func TestAnotherSnapshotForOneThatIsDamaged(t *testing.T) {
 	})
 }
 
+// P36: while the group cannot commit without the follower that takes no snapshot, its log does not grow by what is tried.
+func TestNothingIsProposedForAnotherSnapshotWhileNothingCommits(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := withSnapshots(newCluster(t, 3, 1), 4000)
+		c.startAll()
+		defer c.killAll()
+		leader := c.leader(1)
+		behind := c.other(leader)
+		c.net.isolate(behind.id, true)
+		fill(t, leader.engine, 1, 200)
+		waitFor(t, "a compacted log", func() bool { return leader.first(1) > 100 })
+		for _, n := range c.nodes {
+			n.runner.failWith(&snapshotstream.RefusedError{Reason: snapshotstream.ReasonQuarantined})
+		}
+		c.net.isolate(6-leader.id-behind.id, true)
+		c.net.isolate(behind.id, false)
+		_, last := leader.log.Bounds(1)
+		time.Sleep(time.Minute)
+		if _, now := leader.log.Bounds(1); c.leaderNow(1) == leader && now > last+2 {
+			t.Errorf("the log has grown from %d to %d, after %d transfers", last, now, leader.runner.count())
+		}
+	})
+}
+
 // P7, P8, P16, F29: transfers end with the leadership, with the group and with the engine; nothing is left.
 func TestTransfersEnd(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

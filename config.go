@@ -67,6 +67,8 @@ type Config struct {
 	SnapshotThreshold int64
 	SnapshotChunk     int64
 	SnapshotRate      int64
+	// ScrubInterval is how long after a pass over all files, which looks for rot, the next one begins. Default an hour; negative is never.
+	ScrubInterval time.Duration
 
 	// NewMachine makes the state machine of a data group. Required.
 	NewMachine func(GroupID) StateMachine
@@ -98,6 +100,7 @@ const (
 	defaultReplication = 3
 	defaultHeartbeat   = 100 * time.Millisecond
 	defaultElection    = time.Second
+	defaultScrub       = time.Hour // rot is rare; what counts is that it is found before the second copy rots
 
 	maxGroups   = 10_000 // tested up to here
 	maxReplicas = 9      // larger quorums only cost
@@ -160,6 +163,7 @@ func (c Config) populated() Config {
 	c.SnapshotThreshold = cmp.Or(c.SnapshotThreshold, defaultThreshold)
 	c.SnapshotChunk = cmp.Or(c.SnapshotChunk, snapshotstream.DefaultChunk)
 	c.SnapshotRate = cmp.Or(c.SnapshotRate, defaultRate)
+	c.ScrubInterval = cmp.Or(c.ScrubInterval, defaultScrub)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -11,6 +11,7 @@ import (
 	"flotilla/catalog/birth"
 	"flotilla/catalog/steward"
 	"flotilla/internal/eventlog"
+	"flotilla/internal/scrub"
 	"flotilla/quictransport"
 	"flotilla/raft/logstore"
 	"flotilla/raft/multiraft"
@@ -75,7 +76,7 @@ func levelOf(e any) slog.Level {
 	switch e.(type) {
 	case logstore.Rotated, logstore.Unlinked, logstore.Draining:
 		return slog.LevelDebug
-	case logstore.Corrupted, logstore.SpaceLow, logstore.HousekeepingFailed, multiraft.DiskStalled, multiraft.DiskFull,
+	case scrub.LogDamaged, scrub.LogRenewed, scrub.SnapshotDamaged, scrub.PassFailed, logstore.Corrupted, logstore.SpaceLow, logstore.HousekeepingFailed, multiraft.DiskStalled, multiraft.DiskFull,
 		multiraft.ApplyWaits, multiraft.ChangeRefused, multiraft.GroupRefused:
 		return slog.LevelWarn
 	case logstore.Quarantined, logstore.Fenced, multiraft.GroupQuarantined, multiraft.LogFenced:

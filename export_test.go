@@ -24,3 +24,6 @@ func (h *Host) RestoreMetadata(at Index, s *catalog.Snapshot) error {
 	}
 	return h.meta.Restore(at, &state)
 }
+
+// ScrubPass reads all files of this node once.
+func (h *Host) ScrubPass(ctx context.Context) { h.scrub.Pass(ctx) }

@@ -12,6 +12,7 @@ import (
 	"flotilla/catalog/steward"
 	"flotilla/epoch"
 	"flotilla/internal/fanout"
+	"flotilla/internal/scrub"
 	"flotilla/quictransport"
 	"flotilla/quictransport/pki"
 	"flotilla/raft/logstore"
@@ -42,6 +43,7 @@ type Host struct {
 	verdict   birth.Verdict // of the peers on this node
 	engine    *multiraft.Engine
 	steward   *steward.Steward
+	scrub     *scrub.Scrubber
 	events    fanout.Topic[Event]
 	views     fanout.Topic[*catalog.Snapshot]
 

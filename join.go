@@ -29,7 +29,7 @@ func (h *Host) giveUp(why error) {
 
 // startOver empties a directory that is marked to be started over. What it held was never known to the cluster.
 func (h *Host) startOver(context.Context) error {
-	self, members, err := birth.StartOver(h.cfg.Dir, h.catalogPath(), h.logPath())
+	self, members, err := birth.StartOver(h.cfg.Dir, h.catalogPath(), h.logPath(), filepath.Join(h.cfg.Dir, "snap"), filepath.Join(h.cfg.Dir, "recv"))
 	if len(members) > 0 {
 		h.cfg.Join, h.cfg.InitialCluster, h.cfg.Bootstrap = append(h.cfg.Join, members...), nil, false
 		h.cfg.Advertise = cmp.Or(h.cfg.Advertise, self)

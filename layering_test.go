@@ -51,6 +51,7 @@ var storeys = map[string]int{
 	"snapshotstream/snapshottest": 2,
 
 	"internal/autopsy":           3,
+	"internal/scrub":             3,
 	"raft":                       3,
 	"raft/logstore/logstoretest": 3,
 	"quictransport/quictest":     3,

@@ -56,6 +56,14 @@ func steps() []step {
 // Open starts a node and returns while it is still finding its cluster: wait for Ready or Failed. The end of ctx cuts
 // Open short; a node that runs ends by Close alone. When Open fails it has undone what it began, and Conn, if given, is closed.
 func Open(ctx context.Context, cfg Config) (*Host, error) {
+	h, err := open(ctx, cfg)
+	if errors.Is(err, ErrSuperseded) && cfg.Conn == nil {
+		return open(ctx, cfg)
+	}
+	return h, err
+}
+
+func open(ctx context.Context, cfg Config) (*Host, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, errors.Join(err, closeConn(cfg.Conn))
 	}
@@ -92,8 +100,10 @@ func (h *Host) logPath() string { return filepath.Join(h.cfg.Dir, "log") }
 
 func (h *Host) catalogPath() string { return filepath.Join(h.cfg.Dir, "catalog.db") }
 
-func (h *Host) openLog(context.Context) (err error) {
-	h.store, err = logstore.Open(logstore.Options{Dir: h.logPath(), Events: h.logEvent})
+func (h *Host) openLog(ctx context.Context) (err error) {
+	if h.store, err = logstore.Open(logstore.Options{Dir: h.logPath(), Events: h.logEvent}); err != nil {
+		err = h.replaceUnreadable(ctx, err)
+	}
 	return err
 }
 
@@ -146,7 +156,7 @@ func (h *Host) openEngine(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	h.steward = h.newSteward() // before groups are added: group 0's may be restored from a snapshot, and wakes it
+	h.steward, h.scrub = h.newSteward(), h.newScrubber() // before groups are added: group 0's may be restored from a snapshot, and wakes it
 	for _, g := range h.store.Groups() {
 		placed, _ := h.catalog.View().FindGroup(g.Group)
 		placed.ID = g.Group
@@ -170,6 +180,7 @@ func (h *Host) startUp(context.Context) error {
 	}
 	h.tasks.Go(h.watch)
 	h.tasks.Go(func() { h.steward.Run(h.life) })
+	h.tasks.Go(func() { h.scrub.Run(h.life) })
 	h.tasks.Go(h.settle)
 	return nil
 }

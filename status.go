@@ -5,6 +5,7 @@ import (
 
 	"flotilla/catalog"
 	"flotilla/epoch"
+	"flotilla/internal/scrub"
 	"flotilla/quictransport"
 	"flotilla/quictransport/pki"
 	"flotilla/raft/logstore"
@@ -92,11 +93,12 @@ type Stats struct {
 	Engine    multiraft.Stats
 	Transport quictransport.Stats
 	Log       logstore.Stats
+	Scrub     scrub.Stats
 }
 
 // Stats returns the counters.
 func (h *Host) Stats() Stats {
-	s := Stats{Epoch: h.fence.Stamp(), Engine: h.engine.Stats(), Transport: h.transport.Stats(), Log: h.store.Stats()}
+	s := Stats{Epoch: h.fence.Stamp(), Engine: h.engine.Stats(), Transport: h.transport.Stats(), Log: h.store.Stats(), Scrub: h.scrub.Stats()}
 	s.Proposals.Applied, s.Proposals.NotApplied, s.Proposals.Unknown = h.applied.Load(), h.notApplied.Load(), h.unknown.Load()
 	return s
 }

@@ -25,7 +25,7 @@ func (h *Host) Admin() *Admin { return h.steward.Admin() }
 func (h *Host) newSteward() *steward.Steward {
 	return steward.New(steward.Config{
 		Self: h.identity.NodeID, Engine: loop{h}, Meta: h.meta, Peers: h.connected, Administrable: h.fence.Administrable,
-		Base: h.base, TLS: h.tls, Authority: h.authority, Events: h.stepEvent,
+		Base: h.base, TLS: h.tls, Replace: h.replaceDisk, Authority: h.authority, Events: h.stepEvent,
 	})
 }
 
@@ -38,7 +38,7 @@ func (l loop) Replicas() []steward.Replica {
 	for i := range all {
 		s := &all[i]
 		out[i] = steward.Replica{
-			Group: s.ID, Leads: s.Leader == l.identity.NodeID, Members: s.Members, Out: s.Err != nil,
+			Group: s.ID, Leads: s.Leader == l.identity.NodeID, Members: s.Members, Out: s.Err != nil, Damaged: damaged(s.Err), Refusing: s.Refusing,
 			Settled: s.SteadyTicks > settledElections*int(l.cfg.ElectionTimeout/l.cfg.Heartbeat),
 		}
 	}

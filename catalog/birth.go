@@ -145,7 +145,7 @@ func validGroup(g *Group) error {
 	}
 	last = wire.NoNode
 	for _, s := range g.Left {
-		if s.Node <= last || s.Index == 0 || s.Index > g.Members.Index || g.ID == wire.MetadataGroup || g.Hosted(s.Node) {
+		if s.Node <= last || s.Index == 0 || s.Index > max(g.Members.Index, 1) || g.ID == wire.MetadataGroup || g.Hosted(s.Node) {
 			return fmt.Errorf("group %d: node %d left at %d", g.ID, s.Node, s.Index)
 		}
 		last = s.Node

@@ -31,8 +31,10 @@ const (
 	kindPutToken      = 13
 	kindSpendToken    = 14
 	kindReplicaEnded  = 15
+	kindReplicaBroken = 16
+	kindReplaceNode   = 17
 
-	maxKindOfChange = kindReplicaEnded
+	maxKindOfChange = kindReplaceNode
 )
 
 // Change is one metadata command, a type of this package.

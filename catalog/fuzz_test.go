@@ -28,6 +28,8 @@ func someChanges() []Change {
 		PutToken{Hash: [32]byte{1}, Expires: 20, Now: 10},
 		SpendToken{Hash: [32]byte{1}, Now: 11, Node: 9},
 		ReplicaEnded{ID: 2, Node: 3, Generation: 4, Index: 6},
+		ReplaceNode{AdmitNode{ID: 2, Generation: 3, Old: 4, Addr: "a:1"}},
+		ReplicaBroken{ID: 2, Node: 3, Generation: 4, Since: 6},
 	}
 }
 

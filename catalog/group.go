@@ -27,7 +27,7 @@ type Group struct {
 	Since []Since
 	// Lost are members whose disk is gone, sorted: they are taken out before they are placed again (N8).
 	Lost []wire.NodeID
-	// Left are members no more, and each may still have its replica: Index is that of the report which said so, sorted by
+	// Left are members no more, or lost by damage (ReplicaBroken), and each may still have its replica: Index is that of the report which said so, sorted by
 	// node. They are not added again before they have ended it (ReplicaEnded). Else a node that hears late of both its
 	// removal and its return would end a replica that votes, and make one that knows of no vote (N8). Group 0, whose
 	// replicas are never ended, has none.
@@ -113,11 +113,17 @@ func (g Group) report(members wire.Membership) Group {
 func (g Group) leave(members wire.Membership) Group {
 	for _, n := range g.Members.Members() {
 		if g.ID != wire.MetadataGroup && !members.Contains(n) && !slices.Contains(g.Lost, n) && g.LeftAt(n) == 0 {
-			g.Left = append(slices.Clone(g.Left), Since{n, members.Index})
+			g.Left = insertSince(g.Left, Since{n, members.Index})
 		}
 	}
-	slices.SortFunc(g.Left, func(a, b Since) int { return cmp.Compare(a.Node, b.Node) })
 	return g
+}
+
+// insertSince returns a new list that has s, too, sorted.
+func insertSince(list []Since, s Since) []Since {
+	list = append(slices.Clone(list), s)
+	slices.SortFunc(list, func(a, b Since) int { return cmp.Compare(a.Node, b.Node) })
+	return list
 }
 
 // ended returns g after n can have no replica any more of the time before it left.

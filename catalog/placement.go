@@ -66,8 +66,10 @@ func (c ReplicaEnded) Append(dst []byte) []byte {
 }
 
 // Append implements Change.
-func (c AdmitNode) Append(dst []byte) []byte {
-	dst = wire.AppendUint(header(dst, 6, kindAdmitNode), uint64(c.ID))
+func (c AdmitNode) Append(dst []byte) []byte { return c.appendAs(dst, kindAdmitNode) }
+
+func (c AdmitNode) appendAs(dst []byte, kind uint64) []byte {
+	dst = wire.AppendUint(header(dst, 6, kind), uint64(c.ID))
 	dst = wire.AppendUint(wire.AppendUint(dst, uint64(c.Generation)), uint64(c.Old))
 	return wire.AppendString(wire.AppendString(wire.AppendString(dst, c.Addr), c.HTTP), c.Version)
 }
@@ -106,11 +108,15 @@ func readPlacement(r *wire.Reader, kind uint64) (Change, int) {
 	node := func() wire.NodeID { return wire.NodeID(r.UintMax(uint64(wire.MaxNodeID))) }
 	group := func() wire.GroupID { return wire.GroupID(r.UintMax(wire.MaxNumber)) }
 	switch kind {
-	case kindAdmitNode:
-		return AdmitNode{
+	case kindAdmitNode, kindReplaceNode:
+		c := AdmitNode{
 			ID: node(), Generation: wire.Generation(r.Uint()), Old: wire.Generation(r.Uint()),
 			Addr: r.String(wire.MaxEntryData), HTTP: r.String(wire.MaxEntryData), Version: r.String(wire.MaxEntryData),
-		}, 6
+		}
+		if kind == kindReplaceNode {
+			return ReplaceNode{c}, 6
+		}
+		return c, 6
 	case kindCreateGroup:
 		return CreateGroup{ID: group(), Kind: r.String(wire.MaxEntryData), Voters: wire.ReadNodes(r), Learners: wire.ReadNodes(r), Leader: node()}, 5
 	case kindDeleteGroup:
@@ -121,6 +127,8 @@ func readPlacement(r *wire.Reader, kind uint64) (Change, int) {
 		return ReportMembers{ID: group(), Members: wire.ReadMembership(r)}, 2
 	case kindReplicaEnded:
 		return ReplicaEnded{ID: group(), Node: node(), Generation: wire.Generation(r.Uint()), Index: wire.Index(r.UintMax(wire.MaxNumber))}, 4
+	case kindReplicaBroken:
+		return ReplicaBroken{ID: group(), Node: node(), Generation: wire.Generation(r.Uint()), Since: wire.Index(r.UintMax(wire.MaxNumber))}, 4
 	case kindMoveNode:
 		return MoveNode{ID: node(), Addr: r.String(wire.MaxEntryData)}, 2
 	case kindPutToken, kindSpendToken:

@@ -380,3 +380,69 @@ func FuzzReadShared(f *testing.F) {
 		}
 	})
 }
+
+// N8: a damaged replica is lost, and to be ended before its node is a member again; what is told of another one, or late, changes nothing; and
+// where the others decide nothing it is kept.
+func TestBrokenReplica(t *testing.T) {
+	c, path := born(t)
+	report := func(i wire.Index, voters []wire.NodeID, learners ...wire.NodeID) ReportMembers {
+		return ReportMembers{ID: 1, Members: wire.Membership{Index: i, Voters: voters, Learners: learners}}
+	}
+	broken := func(n wire.NodeID, since wire.Index) ReplicaBroken {
+		return ReplicaBroken{ID: 1, Node: n, Generation: wire.Generation(n), Since: since}
+	}
+	for n := wire.NodeID(1); n <= 3; n++ {
+		apply(t, c, 1, RegisterNode{ID: n, Generation: wire.Generation(n), Addr: "a:1"})
+	}
+	stranger := broken(3, 0)
+	stranger.Generation++
+	wantResults(t, apply(t, c, 1, stranger, broken(3, 4), ReplicaBroken{ID: 77}, ReplicaBroken{ID: 0, Node: 3, Generation: 3}, broken(3, 0), broken(3, 0), broken(2, 0)),
+		Result{RefusedGeneration, 3}, Result{Unchanged, 4}, Result{RefusedUnknown, 77}, Result{RefusedInvalid, 0}, Result{Done, 0}, Result{Unchanged, 0}, Result{RefusedQuorum, 0})
+	g := group(t, c, 1)
+	if !cmp.Equal(g.Lost, nodes(3)) || g.Hosted(3) || !g.Hosted(2) || g.LeftAt(3) != 1 || g.ReplicaSince(3) != wire.MaxNumber || g.Settled() {
+		t.Errorf("broken: %+v", g)
+	}
+	apply(t, c, 1, report(10, nodes(1, 2)))
+	if g := group(t, c, 1); len(g.Lost) != 0 || g.LeftAt(3) != 1 {
+		t.Errorf("taken out: %+v", g)
+	}
+	wantResults(t, apply(t, c, 1, broken(3, 0), broken(2, 0), ReplicaEnded{ID: 1, Node: 3, Generation: 3, Index: 1}, report(11, nodes(1, 2), 3)),
+		Result{Unchanged, 0}, Result{RefusedQuorum, 0}, Result{Done, 1}, Result{Done, 11})
+	if g := group(t, c, 1); !g.Hosted(3) || g.SinceOf(3) != 11 || len(g.Left) != 0 {
+		t.Errorf("added again: %+v", g)
+	}
+	wantResults(t, apply(t, c, 1, broken(3, 0), broken(3, 11)), Result{Unchanged, 0}, Result{Done, 11}) // a learner is never missed
+	if g := group(t, c, 1); g.LeftAt(3) != 11 {
+		t.Errorf("broken again: %+v", g)
+	}
+	apply(t, c, 1, AdmitNode{ID: 3, Generation: 30, Old: 3, Addr: "a:3"})
+	if g := group(t, c, 1); len(g.Left) != 0 || !cmp.Equal(g.Lost, nodes(3)) {
+		t.Errorf("another disk: %+v", g)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := Open(path, Options{}); err != nil {
+		t.Error(err)
+	} else {
+		defer c.Close()
+	}
+}
+
+// A node whose disk can be read in part is replaced only where nothing depends on what it has.
+func TestReplaceNode(t *testing.T) {
+	c, _ := born(t)
+	for n := wire.NodeID(1); n <= 3; n++ {
+		apply(t, c, 1, RegisterNode{ID: n, Generation: wire.Generation(n), Addr: "a:1"})
+	}
+	replace := func(n wire.NodeID) ReplaceNode {
+		return ReplaceNode{AdmitNode{ID: n, Generation: wire.Generation(10 * n), Old: wire.Generation(n), Addr: "a:1"}}
+	}
+	wantResults(t, apply(t, c, 1, replace(3), replace(3), replace(2), ReplicaBroken{ID: 1, Node: 1, Generation: 1}),
+		Result{Done, 30}, Result{Unchanged, 30}, Result{RefusedQuorum, 0}, Result{RefusedQuorum, 0})
+	for _, g := range c.View().Groups {
+		if !cmp.Equal(g.Lost, nodes(3)) || !g.Hosted(2) {
+			t.Errorf("%+v", g)
+		}
+	}
+}

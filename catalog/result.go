@@ -27,8 +27,10 @@ const (
 	RefusedTerm Outcome = 7
 	// RefusedInvalid: the command asks for what must not be.
 	RefusedInvalid Outcome = 8
+	// RefusedQuorum: too few voters of the group would be left.
+	RefusedQuorum Outcome = 9
 
-	maxOutcome = RefusedInvalid
+	maxOutcome = RefusedQuorum
 )
 
 // String returns the outcome in words.
@@ -40,6 +42,7 @@ func (o Outcome) String() string {
 		Done: "done", Unchanged: "unchanged", RefusedGeneration: "refused: another data directory holds this node's identity",
 		RefusedUnknown: "refused: no such node or group, or not any more", RefusedRemoved: "refused: the node was removed from the cluster",
 		RefusedVersion: "refused: changed meanwhile", RefusedTerm: "refused: of another term", RefusedInvalid: "refused: invalid",
+		RefusedQuorum: "refused: too few voters of the group would be left",
 	}[o]
 }
 

@@ -53,7 +53,7 @@ func (w *world) someOf(list ids) ids {
 }
 
 func (w *world) found(g *catalog.Group) {
-	w.groups[g.ID] = &truth{id: g.ID, members: g.Origin, replicas: map[wire.NodeID]bool{}, counted: map[wire.NodeID]bool{}}
+	w.groups[g.ID] = &truth{id: g.ID, members: g.Origin, replicas: map[wire.NodeID]bool{}, counted: map[wire.NodeID]bool{}, broken: map[wire.NodeID]bool{}}
 }
 
 func (w *world) register(n wire.NodeID) {
@@ -78,11 +78,16 @@ func (w *world) expendable(n wire.NodeID) bool {
 		if g, _ := w.now().FindGroup(id); g.Deleted {
 			continue
 		}
-		if !majority(t.members.Voters, func(x wire.NodeID) bool { return x != n && w.intact(t, x) }) {
+		if !w.intactWithout(t, n) {
 			return false
 		}
 	}
 	return w.othersEligible(n)
+}
+
+// intactWithout reports whether t has its quorum without the replica of n.
+func (w *world) intactWithout(t *truth, n wire.NodeID) bool {
+	return majority(t.members.Voters, func(x wire.NodeID) bool { return x != n && w.intact(t, x) })
 }
 
 func (w *world) othersEligible(n wire.NodeID) bool {
@@ -100,7 +105,7 @@ func (w *world) event() {
 	n := nodes[w.r.IntN(len(nodes))]
 	fresh := nodes[len(nodes)-1].ID + 1
 	alive := func(x wire.NodeID) bool { return w.heard(w.now(), x) }
-	switch w.r.IntN(12) {
+	switch w.r.IntN(14) {
 	case 0, 1:
 		if len(nodes) < 9 {
 			w.admit(fresh)
@@ -144,6 +149,21 @@ func (w *world) event() {
 	case 11:
 		g := w.now().Groups[w.r.IntN(len(w.now().Groups))]
 		w.apply(catalog.DeleteGroup{ID: g.ID})
+	case 12, 13:
+		w.rot(n.ID)
+	}
+}
+
+// rot damages a replica of node n on disk. It is out of service, and there until it is ended.
+func (w *world) rot(n wire.NodeID) {
+	for _, id := range w.ids() {
+		t := w.groups[id]
+		if g, _ := w.now().FindGroup(id); !g.Deleted && id != wire.MetadataGroup && t.replicas[n] && !t.broken[n] && w.intactWithout(t, n) {
+			w.trace("group %d: damaged at %d", id, n)
+			t.broken[n] = true
+			w.tally["damaged"]++
+			return
+		}
 	}
 }
 

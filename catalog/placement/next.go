@@ -14,7 +14,7 @@ type View struct {
 	Self wire.NodeID
 	// Members is the membership in effect at the leader.
 	Members wire.Membership
-	// Alive reports whether a node was heard lately. It is not asked for Self. It must not be nil.
+	// Alive reports whether a node was heard lately and serves the group. It is not asked for Self. It must not be nil.
 	Alive func(wire.NodeID) bool
 	// Settled says that the leader has not changed for a while: leadership may be moved for the sake of spread.
 	Settled bool
@@ -149,7 +149,7 @@ func (d *duty) dropLearners() Step {
 }
 
 // dropVoter demotes or removes a voter that is not wanted, once all that are wanted vote: the group is never smaller than
-// it was and than it is to be. One that is alive goes only if the others are alive enough without it (D62). The leader is
+// it was and than it is to be. It goes only if the others are alive enough without it (D62). The leader is
 // the last to go, and hands over first (D61).
 func (d *duty) dropVoter() Step {
 	if !d.complete() {
@@ -180,13 +180,15 @@ func (d *duty) complete() bool {
 	return len(d.g.Voters) > 0 && !slices.ContainsFunc(d.g.Voters, func(n wire.NodeID) bool { return !slices.Contains(d.m.Voters, n) })
 }
 
-// spares reports whether the voters other than n decide without it.
+// spares reports whether the voters other than n decide without it. They do if n is not alive, or nothing could be changed; but
+// whether it is, the leader may not know for certain, and who was lost does not count, alive or not.
 func (d *duty) spares(n wire.NodeID) bool {
-	if mutant.Is(mutant.DropQuorum) || !d.alive(n) {
+	if mutant.Is(mutant.DropQuorum) {
 		return true
 	}
 	others := without(d.m.Voters, n)
-	return 2*len(filter(others, d.alive)) > len(others)
+	able := filter(others, func(x wire.NodeID) bool { return d.alive(x) && !slices.Contains(d.g.Lost, x) })
+	return 2*len(able) > len(others)
 }
 
 // prefer hands leadership to the preferred leader, if that votes and is well. Group 0 is led by a member of its origin, if one is well: the

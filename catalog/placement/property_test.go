@@ -16,8 +16,8 @@ const (
 	patience = 120
 )
 
-// P14, P31, P32, F42, N8, D44, D60, D61, D62: in random clusters whose nodes join, drain, leave, die, come back with other disks and
-// are removed by force, and whose groups come and go, every step is a safe one, and when nothing happens any more the
+// P14, P31, P32, F42, N8, D44, D60, D61, D62: in random clusters whose nodes join, drain, leave, die, come back with other disks, lose
+// replicas to rot and are removed by force, and whose groups come and go, every step is a safe one, and when nothing happens any more the
 // cluster comes to rest where it should be, and stays there.
 func TestRandomTopologies(t *testing.T) {
 	n := topologies
@@ -37,7 +37,7 @@ func TestRandomTopologies(t *testing.T) {
 			}
 			for _, what := range []string{
 				"reported", "changed, kind 1", "changed, kind 3", "changed, kind 4", "taken out as lost", "promoted", "handed over", "ended",
-				"wiped", "removed by force", "left", "planned too late",
+				"wiped", "damaged", "broken: done", "removed by force", "left", "planned too late",
 			} {
 				if tally[what] < n/parts/20 {
 					t.Errorf("%s only %d times in %d worlds: they do not live as they should", what, tally[what], n/parts)
@@ -200,6 +200,9 @@ func (w *world) rest() {
 			w.fail("group %d: wants %v + %v, has %+v, reported %+v, lost %v", g.ID, g.Voters, g.Learners, t.members, g.Members, g.Lost)
 		}
 		for _, n := range v.Topology.Nodes {
+			if t.broken[n.ID] && n.State != catalog.NodeRemoved {
+				w.fail("group %d: replica at node %d is damaged still", g.ID, n.ID)
+			}
 			if t.replicas[n.ID] != t.members.Contains(n.ID) && n.State != catalog.NodeRemoved {
 				w.fail("group %d: replica at node %d: %v", g.ID, n.ID, t.replicas[n.ID])
 			}

@@ -41,6 +41,8 @@ type truth struct {
 	// replicas are the nodes that have one. counted are the members whose replica has gone while they were members: what it
 	// acknowledged counts, so none may be made under the same membership.
 	replicas, counted map[wire.NodeID]bool
+	// broken are those of replicas that are damaged, and out of service.
+	broken map[wire.NodeID]bool
 }
 
 func (w *world) fail(format string, args ...any) {
@@ -63,10 +65,14 @@ func (w *world) chance(percent int) bool { return w.r.IntN(100) < percent }
 // now is the catalog as of the last command.
 func (w *world) now() *catalog.Snapshot { return w.log[len(w.log)-1] }
 
-func (w *world) node(n wire.NodeID) catalog.Node         { node, _ := w.now().Topology.Find(n); return node }
-func (w *world) functional(t *truth, n wire.NodeID) bool { return w.up[n] && t.replicas[n] }
+func (w *world) node(n wire.NodeID) catalog.Node { node, _ := w.now().Topology.Find(n); return node }
+
+func (w *world) functional(t *truth, n wire.NodeID) bool {
+	return w.up[n] && t.replicas[n] && !t.broken[n]
+}
+
 func (w *world) intact(t *truth, n wire.NodeID) bool {
-	return t.replicas[n] && w.node(n).State != catalog.NodeRemoved
+	return t.replicas[n] && !t.broken[n] && w.node(n).State != catalog.NodeRemoved
 }
 
 func majority(list ids, has func(n wire.NodeID) bool) bool { return 2*len(only(list, has)) > len(list) }
@@ -139,7 +145,7 @@ func (w *world) step(t *truth) {
 	v := w.view(leader)
 	s := placement.Next(v, t.id, placement.View{
 		Self: leader, Members: t.members, Settled: w.calm || w.chance(50),
-		Alive: func(n wire.NodeID) bool { return w.heard(v, n) },
+		Alive: func(n wire.NodeID) bool { return w.serves(t, v, n) },
 	})
 	switch s.Kind {
 	case placement.Report:
@@ -167,6 +173,11 @@ func (w *world) heard(v *catalog.Snapshot, n wire.NodeID) bool {
 	return w.up[n] && node.Generation == w.generation[n] && node.State != catalog.NodeRemoved
 }
 
+// serves reports whether a leader with catalog v hears from n that serves t.
+func (w *world) serves(t *truth, v *catalog.Snapshot, n wire.NodeID) bool {
+	return w.heard(v, n) && t.replicas[n] && !t.broken[n]
+}
+
 // change carries out a set of changes that was decided on by v.
 func (w *world) change(t *truth, v *catalog.Snapshot, set *wire.ChangeSet) {
 	was := t.members
@@ -191,7 +202,7 @@ func (w *world) change(t *truth, v *catalog.Snapshot, set *wire.ChangeSet) {
 				w.fail("group %d: node %d goes before node %d votes", t.id, n, wanted)
 			}
 		}
-		if w.heard(v, n) && !majority(next.Voters, func(n wire.NodeID) bool { return w.heard(v, n) }) {
+		if w.serves(t, v, n) && !majority(next.Voters, func(n wire.NodeID) bool { return w.serves(t, v, n) }) {
 			w.fail("group %d: node %d goes and takes the quorum with it: %v", t.id, n, next.Voters)
 		}
 		if n == t.leader {
@@ -234,10 +245,13 @@ func (w *world) tend(n wire.NodeID) {
 	if node, _ := v.Topology.Find(n); node.State == catalog.NodeRemoved {
 		return
 	}
-	var here []wire.GroupID
+	var here, broken []wire.GroupID
 	for id, t := range w.groups {
 		if t.replicas[n] {
 			here = append(here, id)
+		}
+		if t.broken[n] {
+			broken = append(broken, id)
 		}
 	}
 	create, destroy := placement.Replicas(v, n, here)
@@ -250,6 +264,11 @@ func (w *world) tend(n wire.NodeID) {
 			w.fail("group %d: node %d ends its replica, a member of %+v", id, n, t.members)
 		}
 		w.lose(t, n)
+	}
+	slices.Sort(broken)
+	for _, b := range placement.Broken(v, n, broken) {
+		b.Generation = w.generation[n]
+		w.tally[fmt.Sprintf("broken: %v", w.apply(b))]++
 	}
 	for _, ended := range placement.Ended(v, n, here) {
 		ended.Generation = w.generation[n]
@@ -276,6 +295,7 @@ func (w *world) lose(t *truth, n wire.NodeID) {
 		t.counted[n] = true
 	}
 	delete(t.replicas, n)
+	delete(t.broken, n)
 	w.busy = true
 }
 

@@ -13,6 +13,8 @@ const (
 	taskTimeout = 10 * time.Second
 	// restAfterError keeps a step that fails from being tried with every look.
 	restAfterError = 500 * time.Millisecond
+	// restAfterRefusal is what a damaged replica waits before it is told of again: what stands against it is another repair, most likely.
+	restAfterRefusal = 2 * time.Second
 	// restAfterTransfer is longer: a leader that tries to hand over takes no proposals meanwhile.
 	restAfterTransfer = 10 * time.Second
 	// lookEvery is how often a steward looks though nobody woke it, as long as something is under way; idleLooks is how many

@@ -30,8 +30,10 @@ type Replica struct {
 	Leads, Settled bool
 	// Members are those in effect, as it knows.
 	Members wire.Membership
-	// Out says that the replica is out of service.
-	Out bool
+	// Out says that the replica is out of service, Damaged that it is for what the disk has lost of it.
+	Out, Damaged bool
+	// Refusing are the nodes that answer that they do not serve the group.
+	Refusing []wire.NodeID
 }
 
 // Meta is group 0 as a steward uses it; see birth.Meta.

@@ -12,6 +12,7 @@ const joinVersion = 1
 const (
 	kindAdmit   = 1
 	kindCertify = 2
+	kindReplace = 3
 )
 
 // admit asks that a node with a certificate be taken into the cluster.
@@ -20,6 +21,10 @@ type admit struct {
 	Generation    wire.Generation
 	Addr, Version string
 }
+
+// replace asks that a node may come with another disk, Generation, in place of one that can be read in part only. It is admitted, and
+// not waited for.
+type replace admit
 
 // certify asks for a certificate of Node by a token's secret.
 type certify struct {
@@ -39,8 +44,12 @@ type admitted struct {
 // certified is the answer to certify, both PEM.
 type certified struct{ Certificate, Authority []byte }
 
-func (q *admit) append(dst []byte) []byte {
-	dst = wire.AppendUint(wire.AppendUint(wire.AppendArray(dst, 6), joinVersion), kindAdmit)
+func (q *admit) append(dst []byte) []byte { return q.appendAs(dst, kindAdmit) }
+
+func (q *replace) append(dst []byte) []byte { return (*admit)(q).appendAs(dst, kindReplace) }
+
+func (q *admit) appendAs(dst []byte, kind uint64) []byte {
+	dst = wire.AppendUint(wire.AppendUint(wire.AppendArray(dst, 6), joinVersion), kind)
 	dst = wire.AppendUint(wire.AppendUint(dst, uint64(q.Node)), uint64(q.Generation))
 	return wire.AppendString(wire.AppendString(dst, q.Addr), q.Version)
 }
@@ -51,14 +60,17 @@ func (q *certify) append(dst []byte) []byte {
 	return wire.AppendBytes(wire.AppendBytes(dst, q.Secret), q.CSR)
 }
 
-// readRequest reads an *admit or a *certify. What it returns aliases b.
+// readRequest reads an *admit, *replace or *certify. What it returns aliases b.
 func readRequest(b []byte) (any, error) {
 	r := wire.NewReader(b)
 	fields, version, kind := r.ArrayLen(maxText), r.Uint(), r.Uint()
 	node := func() wire.NodeID { return wire.NodeID(r.UintMax(uint64(wire.MaxNodeID))) }
 	switch {
-	case version == joinVersion && kind == kindAdmit && fields == 6:
+	case version == joinVersion && (kind == kindAdmit || kind == kindReplace) && fields == 6:
 		q := &admit{Node: node(), Generation: wire.Generation(r.Uint()), Addr: r.String(maxText), Version: r.String(maxText)}
+		if kind == kindReplace {
+			return (*replace)(q), r.Done()
+		}
 		return q, r.Done()
 	case version == joinVersion && kind == kindCertify && fields == 5:
 		q := &certify{Node: node(), Secret: r.Bytes(), CSR: r.Bytes()}

@@ -3,6 +3,7 @@ package steward
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"flotilla/catalog"
 	"flotilla/catalog/placement"
@@ -15,6 +16,7 @@ func (s *Steward) tend(ctx context.Context, view *catalog.Snapshot, replicas []R
 	for i := range replicas {
 		here[i] = replicas[i].Group
 	}
+	s.mend(ctx, view, replicas)
 	create, destroy := placement.Replicas(view, s.cfg.Self, here)
 	for _, id := range destroy {
 		s.start(ctx, task{group: id}, "end the replica here", restAfterError, func(ctx context.Context) error {
@@ -35,6 +37,33 @@ func (s *Steward) tend(ctx context.Context, view *catalog.Snapshot, replicas []R
 		g, _ := view.FindGroup(id)
 		s.start(ctx, task{group: id}, "make a replica here", restAfterError, func(ctx context.Context) error {
 			return s.cfg.Engine.Create(ctx, &g)
+		})
+	}
+}
+
+// mend has damaged replicas made anew from their peers: group 0 is told, takes them out, and what follows is as with any that left. Without
+// its log of group 0, a node hears of nothing any more: its disk as a whole is replaced.
+func (s *Steward) mend(ctx context.Context, view *catalog.Snapshot, replicas []Replica) {
+	var damaged []wire.GroupID
+	for i := range replicas {
+		if replicas[i].Damaged {
+			damaged = append(damaged, replicas[i].Group)
+		}
+	}
+	if slices.Contains(damaged, wire.MetadataGroup) {
+		if s.cfg.Replace != nil {
+			s.start(ctx, task{kind: taskReplace}, "replace the disk here, which has lost the log of group 0", restAfterRefusal, s.cfg.Replace)
+		}
+		return
+	}
+	for _, c := range placement.Broken(view, s.cfg.Self, damaged) {
+		s.start(ctx, task{group: c.ID}, "tell that the replica here is damaged", restAfterRefusal, func(ctx context.Context) error {
+			c.Generation = view.Identity.Generation
+			r, err := s.propose(ctx, c)
+			if err == nil && r.Outcome.Refused() {
+				err = &wire.Error{Code: wire.CodeUnsafe, Group: c.ID, Detail: "it stays as it is: " + r.Outcome.String()}
+			}
+			return err
 		})
 	}
 }

@@ -3,6 +3,7 @@ package steward
 import (
 	"context"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 	"flotilla/raft/wire"
 )
 
-// Config is what a steward works with. All but the last two are required.
+// Config is what a steward works with. All but the last three are required.
 type Config struct {
 	Self   wire.NodeID
 	Engine Engine
@@ -28,6 +29,9 @@ type Config struct {
 	TLS *pki.Source
 	// Authority returns the cluster's certificate authority, for nodes that come with a token; nil where there is none.
 	Authority func() (*pki.Authority, error)
+	// Replace has the disk of this node, which has lost the log of group 0, replaced as a whole, as soon as the cluster lets
+	// it; nil where that is not possible.
+	Replace func(context.Context) error
 	// Events is told what went wrong, by many goroutines; it must not block. May be nil.
 	Events func(StepFailed)
 }
@@ -67,6 +71,7 @@ type taskKind uint8
 const (
 	taskGroup taskKind = iota
 	taskPlan
+	taskReplace
 )
 
 // New returns a steward that does nothing before Run.
@@ -129,7 +134,8 @@ func (s *Steward) look(ctx context.Context) {
 		if !r.Leads || r.Out {
 			continue
 		}
-		step := placement.Next(view, r.Group, placement.View{Self: s.cfg.Self, Members: r.Members, Alive: alive, Settled: r.Settled})
+		serves := func(n wire.NodeID) bool { return alive(n) && !slices.Contains(r.Refusing, n) }
+		step := placement.Next(view, r.Group, placement.View{Self: s.cfg.Self, Members: r.Members, Alive: serves, Settled: r.Settled})
 		s.take(ctx, r, step)
 		if r.Group == wire.MetadataGroup {
 			s.plan(ctx, view)

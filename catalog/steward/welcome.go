@@ -28,6 +28,8 @@ func (s *Steward) HandleJoin(ctx context.Context, from wire.NodeID, request []by
 	switch q := q.(type) {
 	case *admit:
 		return s.welcome(ctx, from, q)
+	case *replace:
+		return s.replace(ctx, from, q)
 	case *certify:
 		return s.certify(ctx, q)
 	}

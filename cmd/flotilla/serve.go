@@ -51,8 +51,8 @@ func serve(ctx context.Context, sh *shell, s *settings, o serveOptions) error {
 			notify(log, "READY=1\nSTATUS="+n.readyLine())
 		case <-n.host.Failed():
 			err := n.host.Err()
-			if errors.Is(err, flotilla.ErrSuperseded) { // its disk was lost: it joins with a new one
-				log.Warn("the disk is new and the cluster knows another one: joining anew", "reason", err)
+			if errors.Is(err, flotilla.ErrSuperseded) { // its disk was lost, or what it needs on it
+				log.Warn("this disk is given up, or another one is known to the cluster: joining anew", "reason", err)
 				if err := n.stop(o.drain, signals, log); err != nil {
 					return err
 				}

@@ -39,6 +39,7 @@ func serveFlags() []cli.Flag {
 		text("snapshot-threshold", "64MiB", "`SIZE` of a group's log after which its state is written as a snapshot"),
 		text("snapshot-chunk", "256KiB", "`SIZE` of the chunks of snapshots"),
 		text("snapshot-rate", "32MiB/s", "`SIZE` per second at which snapshots are written and sent"),
+		text("scrub-interval", "1h", "time between two passes over all files that look for rot, a `DURATION`; 0 is never"),
 		text("drain-timeout", "10s", "how long SIGTERM or SIGINT may take, a `DURATION`; a second signal stops at once"),
 		text("log-level", "info", "`LEVEL`: debug, info, warn or error"),
 		text("log-format", "text", "`FORMAT` of the log on stderr: text or json"),
@@ -84,6 +85,9 @@ func readServe(s *settings) serveOptions {
 	o.node.SnapshotThreshold = s.bytes("snapshot-threshold", 64<<10, 1<<40)
 	o.node.SnapshotChunk = s.bytes("snapshot-chunk", 4<<10, 4<<20)
 	o.node.SnapshotRate = s.bytes("snapshot-rate", 64<<10, 1<<40)
+	if o.node.ScrubInterval = s.duration("scrub-interval", 0, 10_000*time.Hour); o.node.ScrubInterval == 0 {
+		o.node.ScrubInterval = -1
+	}
 	if o.node.Dir == "" {
 		s.faults = append(s.faults, errors.New("--data is empty"))
 	}

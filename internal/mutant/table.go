@@ -34,6 +34,7 @@ const (
 	ChangeUnreported    Name = "change-unreported"
 	ReplicaBeforeReport Name = "replica-before-report"
 	AddBeforeEnded      Name = "add-before-ended"
+	BreakQuorum         Name = "break-quorum"
 	AdministerBehind    Name = "administer-behind"
 	AddVoters           Name = "add-voters"
 	DropBeforeAll       Name = "drop-before-all"
@@ -90,6 +91,7 @@ func ofTheRest() []Mutant {
 		{ReportBackwards, "takes an older report for the membership in effect", "catalog", "catalog TestReportsRise", 0},
 		{AdmitWithReplicas, "admits another disk of a node as if it held the replicas of the first", "catalog", "catalog TestAdmittedAnewItsReplicasAreLost", 0},
 		{ReviveGroup, "makes a group anew under the id of a deleted one", "catalog", "catalog TestDeletedGroupStaysDeleted", 0},
+		{BreakQuorum, "gives a damaged replica up though the others decide nothing", "catalog", "catalog TestBrokenReplica", 0},
 		{JoinUnadmitted, "joins by a state that does not know the directory", "catalog", "catalog TestJoin", 0},
 		{SpendTwice, "takes a join token twice", "catalog", "catalog TestTokens", 0},
 

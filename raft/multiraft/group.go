@@ -43,7 +43,9 @@ type group struct {
 	stuck    atomic.Bool                // by the applier: the machine has no space
 	still    atomic.Int64               // by the worker: ticks without progress
 	steady   atomic.Int64               // by the worker: ticks since the leader changed
-	bytes    atomic.Int64               // waiting commands and requests
+	// refusing are the keys of refused; by the worker, nil before the first.
+	refusing atomic.Pointer[[]wire.NodeID]
+	bytes    atomic.Int64 // waiting commands and requests
 
 	// Owned by the applier that runs the group; the queue by the pool.
 	run applyState

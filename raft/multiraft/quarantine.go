@@ -1,6 +1,9 @@
 package multiraft
 
 import (
+	"maps"
+	"slices"
+
 	"flotilla/internal/mutant"
 	"flotilla/raft"
 	"flotilla/raft/wire"
@@ -51,7 +54,14 @@ func (w *worker) refusedBy(g *group, m *wire.Message) {
 		g.refused = map[wire.NodeID]wire.RefuseCode{}
 	}
 	g.refused[m.From] = why
+	g.tellRefusing()
 	w.e.emit(GroupRefused{Group: g.id, Peer: m.From, Reason: why})
+}
+
+// tellRefusing makes known which peers do not serve g.
+func (g *group) tellRefusing() {
+	peers := slices.Sorted(maps.Keys(g.refused))
+	g.refusing.Store(&peers)
 }
 
 // isStranger reports whether m asks for a vote on behalf of a node that, as the leader knows, is no member:

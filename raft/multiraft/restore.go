@@ -53,8 +53,8 @@ func (e *Engine) restore(cfg *GroupConfig, state wire.GroupState) (restored, err
 		break
 	}
 	if r.applied+1 < r.state.First {
-		return r, fmt.Errorf("the log begins after %d, the state machine has applied %d, and no snapshot is here that reaches from there to here",
-			r.state.First-1, r.applied)
+		return r, fmt.Errorf("%w: the log begins after %d, the state machine has applied %d, and no snapshot is here that reaches from there to here",
+			raft.ErrInconsistent, r.state.First-1, r.applied)
 	}
 	return r, nil
 }

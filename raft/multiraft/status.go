@@ -30,6 +30,8 @@ type GroupStatus struct {
 	SteadyTicks int
 	// Snapshot is the index of the newest snapshot here, 0 for none.
 	Snapshot wire.Index
+	// Refusing are the peers that answered last that they do not serve the group, sorted; immutable.
+	Refusing []wire.NodeID
 	// WaitingBytes is the room taken by commands and requests that wait here.
 	WaitingBytes int64
 	// Err is not nil when the replica is quarantined.
@@ -69,6 +71,9 @@ func (g *group) status() GroupStatus {
 	s.Snapshot = wire.Index(g.snapshot.Load())
 	if fault := g.fault.Load(); fault != nil {
 		s.Err = fault
+	}
+	if peers := g.refusing.Load(); peers != nil {
+		s.Refusing = *peers
 	}
 	if v.role == raft.Leader {
 		s.Stuck = g.whyStuck()

@@ -135,7 +135,10 @@ func (w *worker) stepMessage(l *letter) {
 		w.refusedBy(g, &l.m)
 		return
 	}
-	delete(g.refused, l.m.From)
+	if _, refuses := g.refused[l.m.From]; refuses {
+		delete(g.refused, l.m.From)
+		g.tellRefusing()
+	}
 	if w.isStranger(g, &l.m) {
 		w.out.add(refusal(&l.m, wire.RefuseRemoved))
 		return

@@ -41,6 +41,11 @@ var (
 	descSnapDone    = describe("snapshot_installed_total", "Snapshots installed.")
 	descSnapMade    = describe("snapshot_made_total", "Snapshots made here.")
 	descSnapFailed  = describe("snapshot_failed_total", "Snapshots that could not be made here.")
+	descScrubs      = describe("scrub_passes_total", "Passes over all files that came to their end.")
+	descScrubBytes  = describe("scrub_bytes_total", "Bytes of records and states read by such passes.")
+	descScrubFailed = describe("scrub_failed_total", "Passes that ended early.")
+	descScrubFound  = describe("scrub_damaged_total", "Replicas and snapshots found damaged by passes.", "part")
+	descScrubLast   = describe("scrub_last_pass_seconds", "Unix time at which the last pass was done, 0 before.")
 	descLed         = describe("leader_groups", "Groups led by this node.")
 	descGroups      = describe("groups", "Groups with a replica here.")
 	descPending     = describe("pending_groups", "Groups with callers waiting.")
@@ -75,6 +80,16 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	count(descProposals, float64(s.Proposals.Applied), "applied")
 	count(descProposals, float64(s.Proposals.NotApplied), "not_applied")
 	count(descProposals, float64(s.Proposals.Unknown), "unknown")
+	count(descScrubs, float64(s.Scrub.Passes))
+	count(descScrubBytes, float64(s.Scrub.Bytes))
+	count(descScrubFailed, float64(s.Scrub.Failed))
+	count(descScrubFound, float64(s.Scrub.DamagedLogs), "log")
+	count(descScrubFound, float64(s.Scrub.DamagedSnapshots), "snapshots")
+	if at := s.Scrub.Last; at.IsZero() {
+		gauge(descScrubLast, 0)
+	} else {
+		gauge(descScrubLast, float64(at.Unix()))
+	}
 	engine(&s.Engine, ch, gauge, count)
 	transport(&s.Transport, gauge, count)
 }

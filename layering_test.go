@@ -71,6 +71,7 @@ var storeys = map[string]int{
 	"server/metrics": 6,
 
 	"raft/rafttest/hostsim/check": 7,
+	"raft/rafttest/hostsim/depot": 7,
 	"server":                      7,
 
 	"raft/rafttest/hostsim": 8,

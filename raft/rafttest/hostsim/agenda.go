@@ -8,6 +8,7 @@ const (
 	taskTurn
 	taskSynced
 	taskApply
+	taskSave
 	taskWrite
 	taskArrive
 	taskConnect

@@ -47,10 +47,17 @@ func (d *disk) Commit(batch []wire.LogUpdate) error {
 // termBefore returns the term of the entry that u's entries follow, after the earlier updates of its batch.
 func (d *disk) termBefore(earlier []wire.LogUpdate, u *wire.LogUpdate) wire.Term {
 	at := u.Entries[0].Index - 1
+	if u.ResetTo != 0 && u.ResetTo == at {
+		return u.ResetTerm
+	}
 	for i := len(earlier) - 1; i >= 0; i-- {
 		e := earlier[i].Entries
-		if earlier[i].Group == u.Group && len(e) > 0 && e[0].Index <= at && at <= e[len(e)-1].Index {
+		switch {
+		case earlier[i].Group != u.Group:
+		case len(e) > 0 && e[0].Index <= at && at <= e[len(e)-1].Index:
 			return e[at-e[0].Index].Term
+		case earlier[i].ResetTo != 0 && earlier[i].ResetTo == at:
+			return earlier[i].ResetTerm
 		}
 	}
 	term, _ := d.Term(u.Group, at) // 0 before the first

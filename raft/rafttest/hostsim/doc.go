@@ -7,6 +7,10 @@
 // made and deleted. Frames carry the generation of their data directory, which their receiver holds against its catalog as
 // quictransport does. One disk is lost at a time and only while every group can bear it: more is nobody's promise.
 //
+// In most runs logs are short and snapshots take their place: made, sent in chunks over streams of their own, gone on with after whatever
+// cut them off, taken over by machines and logs, by a store as nodes have it upon a disk that loses its power at any of its changes. They rot,
+// are damaged on the way, and find receivers without space; processes die between two steps of an install.
+//
 // One seed draws everything: the size of the cluster, which faults there are and how often (swarm testing), the load with
 // its busy and quiet times, and the schedule. The same seed on the same code gives the same run, event by event, in any
 // process: a run's Hash is over all of them. One to three times faults stop and the cluster must heal: one leader a group,

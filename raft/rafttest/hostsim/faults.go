@@ -26,6 +26,9 @@ const (
 	disturbLeave
 	disturbLoss
 	disturbGroup
+	disturbPower
+	disturbRot
+	disturbMake
 )
 
 // What a value says beside a task's kind.
@@ -37,7 +40,10 @@ const (
 // disturbances are the mean intervals by kind.
 func (s *Sim) disturbances() []time.Duration {
 	p := &s.plan
-	return []time.Duration{p.CrashEvery, p.StopEvery, p.PauseEvery, p.CutEvery, p.DiskEvery, p.TransferEvery, p.ChangeEvery, p.JoinEvery, p.LeaveEvery, p.LossEvery, p.GroupEvery}
+	return []time.Duration{
+		p.CrashEvery, p.StopEvery, p.PauseEvery, p.CutEvery, p.DiskEvery, p.TransferEvery, p.ChangeEvery, p.JoinEvery, p.LeaveEvery, p.LossEvery, p.GroupEvery,
+		p.PowerEvery, p.RotEvery, p.MakeEvery,
+	}
 }
 
 // repeat writes the next of a recurring kind down, at a random distance with the given mean.
@@ -146,6 +152,8 @@ func (s *Sim) disturb(kind disturbance) {
 		s.planLoss()
 	case disturbGroup:
 		s.makeOrDelete()
+	default:
+		s.disturbSnapshots(kind)
 	}
 }
 

@@ -23,6 +23,7 @@ const (
 	frameRequest
 	frameReply
 	frameCancel
+	framePacket
 )
 
 var frameNames = [...]string{frameRequest: "request", frameReply: "reply to", frameCancel: "cancel"}
@@ -32,6 +33,8 @@ const (
 	laneControl = iota
 	laneAppend
 	laneForward
+	laneSnapshot
+	lanes
 )
 
 // frame is what one host writes to another at once. It is stamped when it is written (P23).
@@ -47,6 +50,7 @@ type frame struct {
 	msgs       []wire.Message
 	refused    *frame   // what a notice refuses
 	forward    *forward // of requests, replies and cancels
+	packet     *packet  // of a transfer
 	body       []byte
 	err        *wire.Error
 }
@@ -188,6 +192,12 @@ func (s *Sim) arrive(h *host, f *frame) {
 	}
 	if s.trace.lines != nil {
 		s.note("recv %v", f)
+	}
+	if f.kind == framePacket {
+		s.arrivePacket(h, f)
+		s.free(f)
+		s.pump(h)
+		return
 	}
 	if err := h.fence.Admit(f.stamp); err != nil && s.plan.sabotage != blindFence {
 		s.refuse(h, f, err)

@@ -228,6 +228,7 @@ func (s *Sim) differing() string {
 func (s *Sim) end() {
 	s.tell("healed for good")
 	s.heal.done = true
+	s.bounded()
 	for _, h := range s.living() {
 		h.stepper.Kill()
 	}

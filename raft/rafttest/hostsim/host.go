@@ -12,6 +12,7 @@ import (
 	"flotilla/raft/logstore/logstoretest"
 	"flotilla/raft/multiraft"
 	"flotilla/raft/rafttest"
+	"flotilla/raft/rafttest/hostsim/depot"
 	"flotilla/raft/wire"
 )
 
@@ -23,6 +24,7 @@ type host struct {
 
 	// The data directory.
 	disk    *disk
+	depot   *depot.Depot
 	catalog catalog.Snapshot
 	// known is the epoch of the catalog as of its last transaction with a known outcome.
 	known epoch.Epoch
@@ -46,6 +48,10 @@ type host struct {
 	pausedTo time.Duration
 	turning  bool // a turn is on the agenda
 	applying bool
+	saving   bool // a snapshot is being written
+	starting bool // groups are being taken up
+	dying    bool // the power is cut, and the end of it is on the agenda
+	rots     bool // its end damages a snapshot
 	ready    bool
 	stopping bool
 	failed   bool // its log is fenced, or a group quarantined
@@ -93,7 +99,7 @@ func (s *Sim) newHost(id wire.NodeID) *host {
 	if h.lying() {
 		m.HoldSyncs()
 	}
-	h.catalog = s.birth(id)
+	h.depot, h.catalog = newDepot(), s.birth(id)
 	return h
 }
 
@@ -110,11 +116,7 @@ func (s *Sim) birth(id wire.NodeID) catalog.Snapshot {
 		})
 	}
 	for g := range wire.GroupID(s.plan.Groups + 1) {
-		group := catalog.Group{ID: g, Voters: s.plan.voters(g)}
-		if s.plan.Managed {
-			group = group.Founded()
-		}
-		c.Groups = append(c.Groups, group)
+		c.Groups = append(c.Groups, catalog.Group{ID: g, Voters: s.plan.voters(g)}.Founded())
 	}
 	for i := range c.Routing.Shards {
 		c.Routing.Shards[i] = wire.GroupID(i%s.plan.Groups + 1)
@@ -126,18 +128,26 @@ func (s *Sim) birth(id wire.NodeID) catalog.Snapshot {
 func (s *Sim) start(h *host) {
 	h.life++
 	h.up, h.pausedTo, h.turning, h.applying, h.ready, h.stopping, h.failed = true, 0, false, false, false, false, false
+	h.saving, h.dying, h.starting = false, false, true
 	h.tries, h.catalogFate = nil, fateWell
 	h.steward = newSteward(s.plan.groups())
+	if !s.openDepot(h) {
+		s.bury(h)
+		s.after(between(s.rng, time.Millisecond, s.plan.DownMax), &task{kind: taskStart, host: h, life: h.life})
+		return
+	}
 	h.catalog.Incarnation++
 	h.known = h.catalog.Epoch
 	h.fence = epoch.NewHolder(h.catalog.Epoch)
 	port := &port{h: h, life: h.life}
-	stepper, err := multiraft.NewStepper(multiraft.Config{
+	cfg := multiraft.Config{
 		Self: h.id, Workers: s.plan.Workers, ApplyWorkers: 1, Heartbeat: s.plan.Heartbeat, ElectionTimeout: s.plan.Election,
 		Seed: uint64(h.catalog.Incarnation)*0x9e3779b97f4a7c15 ^ s.plan.Seed ^ uint64(h.id)<<40,
 		Log:  h.disk, Transport: port, EpochBump: func(t wire.Term) []byte { return catalog.EpochBump{Term: t}.Append(nil) },
 		GroupBytes: s.plan.GroupBytes, Promote: s.promote(h), Events: func(e multiraft.Event) { s.event(h, e) }, Now: s.clock,
-	}, port.forward)
+	}
+	s.configure(h, &cfg, port)
+	stepper, err := multiraft.NewStepper(cfg, port.forward)
 	if err != nil {
 		s.broken("engine", err)
 		return
@@ -146,11 +156,12 @@ func (s *Sim) start(h *host) {
 	h.machines = make([]*machine, s.plan.groups())
 	h.watchers = make([]*multiraft.Watcher, s.plan.groups())
 	for _, st := range h.disk.Groups() {
-		s.checks.rebirths.Effect(st.Group, &st.Membership)
+		s.effect(st.Group, &st.Membership)
 		err := h.engine().AddGroup(h.groupConfig(st.Group))
 		s.broken("engine", err)
 		s.watchGroup(h, st.Group)
 	}
+	h.starting = false
 	s.stats.Restarts++
 	s.tell("node %d starts: incarnation %d, epoch %d, metadata applied to %d", h.id, h.catalog.Incarnation, h.catalog.Epoch, h.catalog.Applied)
 	s.after(between(s.rng, 0, h.tick), &task{kind: taskTick, host: h, life: h.life})
@@ -173,10 +184,13 @@ func (s *Sim) start(h *host) {
 // groupConfig is what an engine is told of a group.
 func (h *host) groupConfig(id wire.GroupID) multiraft.GroupConfig {
 	g, _ := h.catalog.FindGroup(id)
-	cfg := multiraft.GroupConfig{ID: id, Machine: &metadata{h}, Applied: h.catalog.Applied, Vet: vetMetadata, Since: g.ReplicaSince(h.id)}
+	cfg := multiraft.GroupConfig{ID: id, Machine: ledger{&metadata{h}}, Applied: h.catalog.Applied, Vet: vetMetadata}
+	if h.s.plan.Managed { // else the catalog knows of no member but the first ones
+		cfg.Since = g.ReplicaSince(h.id)
+	}
 	if id != wire.MetadataGroup {
 		h.machines[id] = &machine{h: h, group: id, kv: kv.New()}
-		cfg.Machine, cfg.Applied, cfg.Vet = h.machines[id], 0, kv.Vet
+		cfg.Machine, cfg.Applied, cfg.Vet = keeper{h.machines[id]}, 0, kv.Vet
 	}
 	return cfg
 }
@@ -214,6 +228,16 @@ func (s *Sim) crash(h *host) {
 	s.bury(h)
 }
 
+// die is a crash, and a start some time after it.
+func (s *Sim) die(h *host) {
+	if !h.up {
+		return
+	}
+	s.stats.Crashes++
+	s.crash(h)
+	s.after(between(s.rng, time.Millisecond, s.plan.DownMax), &task{kind: taskStart, host: h, life: h.life})
+}
+
 // bury takes everything of a process away.
 func (s *Sim) bury(h *host) {
 	for _, t := range h.tries {
@@ -227,6 +251,8 @@ func (s *Sim) bury(h *host) {
 	h.up, h.stepper, h.machines, h.watchers, h.tries, h.orders = false, nil, nil, nil, nil, nil
 	h.life++
 	h.hung = 0
+	s.endDepot(h)
+	s.forgetTransfers(h)
 	h.disk = newDisk(h, h.disk.Crash())
 	if h.lying() {
 		h.disk.HoldSyncs()
@@ -283,6 +309,11 @@ func (s *Sim) pump(h *host) {
 		h.applying = true
 		s.after(between(s.rng, 0, s.plan.ApplyMax), &task{kind: taskApply, host: h, life: h.life})
 	}
+	if due&multiraft.SaveDue != 0 && !h.saving {
+		h.saving = true
+		s.after(between(s.rng, 0, s.plan.WriteMax), &task{kind: taskSave, host: h, life: h.life})
+	}
+	s.powerless(h)
 }
 
 func (s *Sim) turnDelay() time.Duration {
@@ -342,8 +373,7 @@ func (s *Sim) event(h *host, e multiraft.Event) {
 	case multiraft.NodeReady:
 		s.tell("node %d is ready in term %d", h.id, e.Term)
 		h.ready = true
-		term, _ := h.disk.Term(wire.MetadataGroup, h.watchers[wire.MetadataGroup].Applied())
-		s.broken("readiness", s.checks.readiness.Flipped(h.id, h.life, e.Term, term))
+		s.broken("readiness", s.checks.readiness.Flipped(h.id, h.life, e.Term, s.appliedTerm(h)))
 	case multiraft.GroupQuarantined:
 		if s.tell("node %d: group %d is quarantined", h.id, e.Group); !errors.Is(e.Err, errMachine) {
 			s.broken("quarantine", fmt.Errorf("node %d, group %d: %w", h.id, e.Group, e.Err))
@@ -352,7 +382,7 @@ func (s *Sim) event(h *host, e multiraft.Event) {
 		s.fail(h, 20*time.Second)
 	case multiraft.MembershipChanged:
 		s.tell("node %d: group %d has %s", h.id, e.Group, rafttest.FormatMembership(&e.Membership))
-		s.checks.rebirths.Effect(e.Group, &e.Membership)
+		s.effect(e.Group, &e.Membership)
 		if m := &s.memberships[e.Group]; m.Index < e.Membership.Index {
 			*m = e.Membership
 			s.stats.Changes++
@@ -366,7 +396,9 @@ func (s *Sim) event(h *host, e multiraft.Event) {
 		}
 		s.fail(h, 5*time.Second)
 	default:
-		s.tell("node %d: %T %+v", h.id, e, e)
+		if !s.snapshotEvent(h, e) {
+			s.tell("node %d: %T %+v", h.id, e, e)
+		}
 	}
 }
 

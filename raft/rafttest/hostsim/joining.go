@@ -47,7 +47,7 @@ func (s *Sim) newcomer() {
 // empty gives a node a new and empty data directory, with which it begins to join.
 func (s *Sim) empty(h *host, after time.Duration) {
 	s.generations++
-	h.disk, h.metaCount, h.pausedTo = newDisk(h, logstoretest.NewMemory()), 0, 0
+	h.disk, h.depot, h.metaCount, h.pausedTo = newDisk(h, logstoretest.NewMemory()), newDepot(), 0, 0
 	h.catalog = catalog.Snapshot{Identity: catalog.Identity{
 		ClusterID: wire.ClusterID{1}, ClusterName: "simulated", NodeID: h.id, Generation: wire.Generation(1000*s.generations) + wire.Generation(h.id),
 	}}
@@ -201,7 +201,7 @@ func (s *Sim) decided(data []byte, result []byte) {
 		s.stats.Created++
 		s.tell("group %d is created on %v", g, c.Voters)
 		s.memberships[g], s.fates[g] = wire.Membership{Voters: c.Voters}, groupLives
-		s.checks.rebirths.Effect(g, &s.memberships[g])
+		s.effect(g, &s.memberships[g])
 	case catalog.DeleteGroup:
 		s.stats.Deleted++
 		s.tell("group %d is deleted", c.ID)

@@ -14,9 +14,10 @@ type link struct {
 	// life numbers connections; what was on its way in an earlier one is gone.
 	life int
 	// review numbers changes of the network and of the hosts: only the last one counts.
-	review   uint32
-	arrived  [2][3]time.Duration // when the last frame arrives, by direction and lane
-	forwards []*forward          // under way, in the order they were asked
+	review    uint32
+	arrived   [2][lanes]time.Duration // when the last frame arrives, by direction and lane
+	forwards  []*forward              // under way, in the order they were asked
+	transfers []*transfer             // likewise
 }
 
 // side returns 0 for what h sends over l, 1 for what the other one does.
@@ -104,6 +105,7 @@ func (s *Sim) disconnect(l *link, why wire.PeerEvent) {
 	for _, f := range under {
 		f.lost()
 	}
+	l.endTransfers()
 	s.peer(l, why)
 	s.review(l)
 }

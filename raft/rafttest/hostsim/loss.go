@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"flotilla/catalog"
+	"flotilla/raft/rafttest/hostsim/depot"
 	"flotilla/raft/wire"
 )
 
@@ -29,6 +30,7 @@ type care struct {
 // directory is what survives a process.
 type directory struct {
 	disk      *disk
+	depot     *depot.Depot
 	catalog   catalog.Snapshot
 	metaCount int
 }
@@ -118,7 +120,7 @@ func (s *Sim) lose() {
 		s.checks.rebirths.Lost(h.id, g)
 	}
 	if h.ghost = nil; chance(s.rng, s.plan.Ghosts) {
-		h.ghost = &directory{h.disk, h.catalog, h.metaCount}
+		h.ghost = &directory{h.disk, h.depot, h.catalog, h.metaCount}
 	}
 	s.empty(h, between(s.rng, time.Millisecond, s.plan.DownMax))
 }
@@ -180,8 +182,8 @@ func (s *Sim) exorcise(h *host) {
 func (s *Sim) exchange(h *host) {
 	s.crash(h)
 	other := h.ghost
-	h.ghost = &directory{h.disk, h.catalog, h.metaCount}
-	h.disk, h.catalog, h.metaCount = other.disk, other.catalog, other.metaCount
+	h.ghost = &directory{h.disk, h.depot, h.catalog, h.metaCount}
+	h.disk, h.depot, h.catalog, h.metaCount = other.disk, other.depot, other.catalog, other.metaCount
 	h.life++
 	s.inspect(h)
 	if h.stage == stageMember {

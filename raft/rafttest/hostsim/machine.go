@@ -15,7 +15,8 @@ type machine struct {
 	h     *host
 	group wire.GroupID
 	kv    *kv.Machine
-	count int // commands applied in this life
+	count int        // commands that led to the state
+	at    wire.Index // how far it is
 	// fails says that the next call is to.
 	fails bool
 }
@@ -41,6 +42,8 @@ func (m *machine) Apply(batch []multiraft.Command) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.broken("snapshots", s.checks.snapshots.Applies(m.h.id, m.group, m.at, batch[0].Index))
+	m.at = batch[len(batch)-1].Index
 	for i := range batch {
 		if s.applied(m.h, m.group, m.count, &batch[i], results[i]) {
 			s.learn(m.group, &batch[i], results[i])
@@ -132,6 +135,7 @@ func (m *metadata) Apply(batch []multiraft.Command) ([][]byte, error) {
 	case h.catalogFate == fateLost:
 		return nil, errMachine
 	}
+	s.broken("snapshots", s.checks.snapshots.Applies(h.id, wire.MetadataGroup, h.catalog.Applied, batch[0].Index))
 	cmds := make([]catalog.Command, len(batch))
 	for i, c := range batch {
 		cmds[i] = catalog.Command{Index: c.Index, Term: c.Term, Data: c.Data}

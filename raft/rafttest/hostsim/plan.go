@@ -61,6 +61,7 @@ type Plan struct {
 	DownMax, PauseMax, CutMax                                                          time.Duration
 
 	Membership
+	Snapshots
 
 	sabotage sabotage
 }
@@ -84,6 +85,8 @@ const (
 	blindGeneration
 	// silentLoss: a disk that was lost is replaced and nobody is told.
 	silentLoss
+	// idleRestore: machines say that they have taken a state over, and have not.
+	idleRestore
 )
 
 // Draw returns the plan of a seed.
@@ -121,6 +124,7 @@ func Draw(seed uint64) Plan {
 		p.drawFaults(r)
 	}
 	p.drawMembership()
+	p.drawSnapshots()
 	return p
 }
 
@@ -219,7 +223,7 @@ func (p *Plan) String() string {
 		p.Skew, p.TurnMax, p.Hiccup, p.HiccupMax, p.DelayMin, p.DelayMax, p.Loss, p.Duplicates, p.Late, p.LateMax, p.Ordered, p.HalfOpen, p.QueueMax, p.Full, p.GroupBytes)
 	fmt.Fprintf(&b, "  sync %v slow %d/%v; apply %v; %d clients, %d keys, busy %v quiet %v think %v idle %v\n",
 		p.SyncMax, p.SlowSync, p.SlowSyncMax, p.ApplyMax, p.Clients, p.Keys, p.BusyMean, p.QuietMean, p.ThinkBusy, p.ThinkIdle)
-	fmt.Fprintf(&b, "  every: crash %v (down %v) stop %v pause %v (%v) cut %v (%v) disk %v transfer %v change %v; %s", p.CrashEvery, p.DownMax, p.StopEvery,
-		p.PauseEvery, p.PauseMax, p.CutEvery, p.CutMax, p.DiskEvery, p.TransferEvery, p.ChangeEvery, p.Membership.String())
+	fmt.Fprintf(&b, "  every: crash %v (down %v) stop %v pause %v (%v) cut %v (%v) disk %v transfer %v change %v; %s\n  %s", p.CrashEvery, p.DownMax, p.StopEvery,
+		p.PauseEvery, p.PauseMax, p.CutEvery, p.CutMax, p.DiskEvery, p.TransferEvery, p.ChangeEvery, p.Membership.String(), p.Snapshots.String())
 	return b.String()
 }

@@ -27,6 +27,7 @@ type Sim struct {
 
 	clients    []*client
 	operations int
+	transfers  int
 	busy       bool
 	alertUntil time.Duration // until when clients are busy because of a fault
 	round      int           // of faults and healing
@@ -58,6 +59,7 @@ type checks struct {
 	rebirths   check.Rebirths
 	tombstones check.Tombstones
 	placed     check.Placed
+	snapshots  check.Snapshots
 	sessions   []check.Sessions  // by group
 	registers  []check.Registers // by group
 }
@@ -120,7 +122,7 @@ func (s *Sim) open() {
 	s.led, s.fates = make([]int, s.plan.groups()), make([]fate, s.plan.groups())
 	for g := range wire.GroupID(s.plan.Groups + 1) {
 		s.memberships = append(s.memberships, wire.Membership{Voters: s.plan.voters(g)})
-		s.checks.rebirths.Effect(g, &s.memberships[g])
+		s.effect(g, &s.memberships[g])
 		s.fates[g] = groupLives
 	}
 	s.memberships = append(s.memberships, make([]wire.Membership, s.plan.Spare)...)
@@ -198,6 +200,8 @@ func (s *Sim) do(t *task) {
 		s.synced(t.host)
 	case taskApply:
 		s.appliedSome(t.host)
+	case taskSave:
+		s.saved(t.host)
 	case taskWrite:
 		s.write(t.host, t.frame)
 	case taskArrive:

@@ -24,6 +24,15 @@ func TestSmoke(t *testing.T) {
 		sum = sum.Plus(r.Stats)
 	}
 	t.Log(sum)
+	for what, times := range map[string]int{
+		"made": sum.SnapshotsMade, "asked for": sum.Asked, "sent": sum.SnapshotsSent, "gone on with": sum.Resumed, "received": sum.Received,
+		"taken over by machines": sum.Restored, "taken over by logs": sum.Installed, "finished at a start": sum.Finished, "rotten": sum.Rotten,
+		"damaged on the way": sum.Flipped, "found damaged": sum.Corrupt, "power cuts": sum.Powerless,
+	} {
+		if times == 0 && !testing.Short() {
+			t.Errorf("no snapshots %s in %d seeds", what, seeds)
+		}
+	}
 	// A smoke without fire proves nothing: the load must have been real.
 	n := int(seeds)
 	if sum.Elections < 10*n || sum.Applied < 500*n || sum.Crashes < n || sum.ReadsOK < 200*n || sum.Refused < 10*n || sum.Forwards < 100*n || sum.Unknown < 10*n ||
@@ -54,6 +63,7 @@ func TestSabotageIsFound(t *testing.T) {
 		{"stale reads served as linearizable", staleReads, []string{"registers"}},
 		{"a lost data directory that is heard", blindGeneration, []string{"identities"}},
 		{"a disk that is replaced and nobody is told", silentLoss, []string{"rebirths"}},
+		{"a machine that says it has taken a state over", idleRestore, []string{"machines"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for seed := uint64(1); seed <= 20; seed++ {

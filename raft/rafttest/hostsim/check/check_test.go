@@ -51,9 +51,10 @@ func TestCheckersBite(t *testing.T) {
 	registers(t)
 	members(t)
 	placed(t)
+	snapshots(t)
 	for _, name := range []string{
 		"Elections", "Logs", "Machines", "Durability", "Epochs", "Fence", "Readiness", "Watchers", "Callers", "Outcomes", "Sessions", "Registers",
-		"Identities", "Rebirths", "Tombstones", "Placed",
+		"Identities", "Rebirths", "Tombstones", "Placed", "Snapshots",
 	} {
 		if !bitten[name] {
 			t.Errorf("no bad history for %s", name)
@@ -287,6 +288,48 @@ func placed(t *testing.T) {
 		{"never settles", healed(catalog.Snapshot{Topology: all, Groups: []catalog.Group{meta, {ID: 1, Voters: []wire.NodeID{1, 2}, Members: wire.Membership{Voters: []wire.NodeID{1, 3}}}}}, 0), "is wanted on [1 2]"},
 	} {
 		bite(t, c.name, p{good}, p{c.bad}, c.says)
+	}
+}
+
+func snapshots(t *testing.T) {
+	type s = []step[Snapshots]
+	effect := func(index wire.Index, voters ...wire.NodeID) step[Snapshots] {
+		return func(c *Snapshots) error { c.Effect(1, &wire.Membership{Index: index, Voters: voters}); return nil }
+	}
+	made := func(n wire.NodeID, index, members wire.Index, sum uint64, commands int, voters ...wire.NodeID) step[Snapshots] {
+		at := wire.Snapshot{Index: index, Term: 2, Membership: wire.Membership{Index: members, Voters: voters}}
+		return func(c *Snapshots) error { return c.Made(n, 1, &at, sum, commands, 9) }
+	}
+	restored := func(was, index wire.Index, sum uint64) step[Snapshots] {
+		return func(c *Snapshots) error { return c.Restored(3, 1, was, index, sum) }
+	}
+	applies := func(was, index wire.Index) step[Snapshots] {
+		return func(c *Snapshots) error { return c.Applies(3, 1, was, index) }
+	}
+	bounded := func(bytes int64) step[Snapshots] {
+		return func(c *Snapshots) error { return c.Bounded(3, 1, bytes, 10) }
+	}
+	begin, change, again := effect(0, 1, 2), effect(5, 1, 2, 3), effect(5, 1, 2, 3)
+	good := s{
+		change, begin, again, made(1, 4, 0, 7, 9, 1, 2), made(2, 4, 0, 7, 9, 1, 2), made(1, 8, 5, 8, 9, 1, 2, 3),
+		restored(0, 4, 7), applies(4, 6), restored(6, 8, 8), applies(8, 9), bounded(10),
+	}
+	for _, c := range []struct {
+		name string
+		bad  s
+		says string
+	}{
+		{"two states at an index", s{begin, made(1, 4, 0, 7, 9, 1, 2), made(2, 4, 0, 8, 9, 1, 2)}, "is another one than node 1's"},
+		{"a command is missing", s{begin, made(1, 4, 0, 7, 8, 1, 2)}, "holds 8 commands, the log has 9"},
+		{"the membership of today", s{begin, change, made(1, 4, 5, 7, 9, 1, 2, 3)}, "in effect there was"},
+		{"the membership before the last change", s{begin, change, made(1, 8, 0, 7, 9, 1, 2)}, "in effect there was"},
+		{"a member left out", s{begin, change, made(1, 8, 5, 7, 9, 1, 2)}, "in effect there was"},
+		{"a state that no log led to", s{begin, made(1, 4, 0, 7, 9, 1, 2), restored(0, 4, 8)}, "nobody has made"},
+		{"back", s{begin, made(1, 4, 0, 7, 9, 1, 2), restored(5, 4, 7)}, "goes back from 5 to 4"},
+		{"given again what is in the state", s{applies(3, 4), applies(4, 4)}, "is at 4 and is given 4"},
+		{"a log without end", s{bounded(11)}, "11 bytes"},
+	} {
+		bite(t, c.name, good, c.bad, c.says)
 	}
 }
 

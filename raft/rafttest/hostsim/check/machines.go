@@ -86,6 +86,12 @@ func (c *Machines) Elected(node wire.NodeID, g wire.GroupID, term wire.Term, ter
 // Count returns how many commands of group g are known to have been applied.
 func (c *Machines) Count(g wire.GroupID) int { return len(at(&c.groups, g).applied) }
 
+// CountTo returns how many of them have an index up to one.
+func (c *Machines) CountTo(g wire.GroupID, index wire.Index) int {
+	n, _ := slices.BinarySearchFunc(at(&c.groups, g).applied, index+1, func(a Applied, i wire.Index) int { return int(a.Index) - int(i) })
+	return n
+}
+
 // Term returns the term of the command of group g that was applied at index, 0 for none.
 func (c *Machines) Term(g wire.GroupID, index wire.Index) wire.Term {
 	h := at(&c.groups, g)

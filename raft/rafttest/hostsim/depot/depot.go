@@ -1,0 +1,122 @@
+// Package depot is the part of a simulated data directory that holds snapshots: the store that a node uses, upon a disk in memory
+// that loses its power, runs full and rots on demand. It is multiraft.SnapshotStore. Nothing in it waits, nothing runs by itself,
+// and what it does depends on its calls and on the source of randomness alone.
+//
+//	d := depot.New()
+//	err := d.Open(full)                 // as a node's start does
+//	d.CutAfter(17)                      // the 17th change from now on fails, and everything after it
+//	d.Crash(snapshottest.Torn(rng))     // what the next Open finds
+package depot
+
+import (
+	"fmt"
+	"io"
+
+	"flotilla/raft/wire"
+	"flotilla/snapshotstream"
+	"flotilla/snapshotstream/shelf"
+	"flotilla/snapshotstream/snapshottest"
+)
+
+// Depot is one node's. Written, if it is set, is told of each state that a Save has had written: from then on a start may find it, also
+// when the Save failed.
+type Depot struct {
+	disk    *snapshottest.Disk
+	store   *snapshotstream.Store
+	shelf   *shelf.Shelf
+	Written func(g wire.GroupID, s wire.Snapshot, state []byte)
+}
+
+// New returns an empty one.
+func New() *Depot { return &Depot{disk: snapshottest.NewDisk()} }
+
+// Open is a process that takes the directory up; full says when the file system has no room. An error is that of a cut.
+func (d *Depot) Open(full func() bool) (err error) {
+	d.store, err = snapshotstream.Open(snapshotstream.Config{
+		Dir: "/", Files: d.disk, ReserveBytes: 1, ChunkSize: snapshotstream.MinChunk,
+		Free: func(dir string) (int64, error) {
+			if full() {
+				return 0, nil
+			}
+			return d.disk.Free(dir)
+		},
+	})
+	if err == nil {
+		d.shelf = shelf.New(d.store, shelf.Config{})
+	}
+	return err
+}
+
+// Crash is the end of the process: survives says what of that which is not durable stays.
+func (d *Depot) Crash(survives snapshottest.Survival) {
+	d.disk, d.store, d.shelf = d.disk.Restart(survives), nil, nil
+}
+
+// CutAfter has the power cut in front of the change after the next n.
+func (d *Depot) CutAfter(n int) { d.disk.CutAfter(n) }
+
+// Cut reports whether the power is cut.
+func (d *Depot) Cut() bool { return d.disk.Cut() }
+
+// Store is the open one, for who sends and receives.
+func (d *Depot) Store() *snapshotstream.Store { return d.store }
+
+// Recovered are the snapshots that had been received as a whole and got their name at Open.
+func (d *Depot) Recovered() (adopted int) {
+	for _, s := range d.store.Recovered() {
+		if s.Kind == snapshotstream.StepAdopt {
+			adopted++
+		}
+	}
+	return adopted
+}
+
+// Rot flips a bit in the file of the newest snapshot of group g; draw chooses which.
+func (d *Depot) Rot(g wire.GroupID, draw func(n int) int) error {
+	h, _ := d.store.Newest(g)
+	file := fmt.Sprintf("/snap/%d/%020d-%020d.snap", g, h.Index, h.Term)
+	return d.disk.Flip(file, draw(8*d.disk.Size(file)))
+}
+
+// Held are the indexes of the snapshots of g, the newest first.
+func (d *Depot) Held(g wire.GroupID) (list []wire.Index) {
+	for _, h := range d.store.List(g) {
+		list = append(list, h.Index)
+	}
+	return list
+}
+
+// Newest implements multiraft.SnapshotStore, as do those below.
+func (d *Depot) Newest(g wire.GroupID) (wire.Snapshot, int64, bool) { return d.shelf.Newest(g) }
+
+// Save makes a snapshot.
+func (d *Depot) Save(g wire.GroupID, s wire.Snapshot, write func(io.Writer) error) error {
+	var state []byte
+	err := d.shelf.Save(g, s, func(w io.Writer) error {
+		err := write(io.MultiWriter(w, writer(func(p []byte) { state = append(state, p...) })))
+		if err == nil && d.Written != nil {
+			d.Written(g, s, state)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("save snapshot %d of group %d: %w", s.Index, g, err)
+	}
+	return nil
+}
+
+type writer func(p []byte)
+
+// Write implements io.Writer.
+func (w writer) Write(p []byte) (int, error) {
+	w(p)
+	return len(p), nil
+}
+
+// Load reads one.
+func (d *Depot) Load(g wire.GroupID, i wire.Index, read func(io.Reader) error) error {
+	return d.shelf.Load(g, i, read)
+}
+
+// Drop removes those of a group.
+func (d *Depot) Drop(g wire.GroupID) error { return d.shelf.Drop(g) }

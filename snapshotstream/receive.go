@@ -12,6 +12,9 @@ import (
 
 // ReceiveConfig is how a snapshot is received. The zero value takes what is offered.
 type ReceiveConfig struct {
+	// Pacer limits the rate at which chunks are taken, Busy slows it down: as of a SendConfig.
+	Pacer *Pacer
+	Busy  func() bool
 	// Patience is how long the sender may take for a step; 0 is 30 s.
 	Patience time.Duration
 	// Stamp is asked for each frame that leaves, Admit decides about each that comes; nil: none, and all.
@@ -36,9 +39,8 @@ func Receive(ctx context.Context, conn Conn, store *Store, cfg ReceiveConfig) (H
 	defer r.release()
 	h, err := r.run()
 	if err == nil || errors.Is(err, ErrHeld) {
-		err = errors.Join(err, r.say(answer{outcome: outcomeHeld}))
-		if err != nil {
-			err = fmt.Errorf("tell that snapshot %s is held: %w", h.ID, err)
+		if told := r.say(answer{outcome: outcomeHeld}); told != nil {
+			err = fmt.Errorf("tell the sender of %s: %w: %w", h.ID, ErrHeld, told)
 		}
 		return h, err
 	}
@@ -98,6 +100,9 @@ func (s *receivingSession) body(r *Receiver) error {
 			return nil
 		}
 		n := chunkLead + h.chunkAt(r.Offset())
+		if err := s.pace(s.cfg.Pacer, s.cfg.Busy, n); err != nil {
+			return err
+		}
 		b, err := s.read(frameChunk, n, n, 0)
 		if err != nil {
 			return err

@@ -11,6 +11,8 @@ import (
 type SendConfig struct {
 	// Pacer limits the rate; nil does not. Several transfers may share one.
 	Pacer *Pacer
+	// Busy is asked before each chunk: while it says yes, something more urgent waits and Pacer slows down. Nil is never.
+	Busy func() bool
 	// Patience is how long the receiver may take for a step; 0 is 30 s.
 	Patience time.Duration
 	// Stamp is asked for each frame that leaves, Admit decides about each that comes; nil: none, and all.
@@ -29,7 +31,7 @@ type Sent struct {
 // Send offers a snapshot over conn and sends what the receiver lacks of it. When it returns nil the receiver holds the
 // snapshot whole and durable. It holds one chunk, and runs in the caller's goroutine; end it by ctx or by closing conn.
 //
-// Errors: *RefusedError; an ErrCorrupt if the file here is damaged, or an answer; ErrPeer; what Admit said; the
+// Errors: *RefusedError; an ErrCorrupt if the file here is damaged, and only then; ErrPeer; what Admit said; the
 // connection's. After any of them but the first two Send may be called again with another connection, here or at another
 // node that holds the snapshot.
 func Send(ctx context.Context, conn Conn, x *Snapshot, cfg SendConfig) (Sent, error) {
@@ -82,10 +84,8 @@ func (s *sending) run() error {
 func (s *sending) window(size uint64) error {
 	for end := s.offset + min(size, s.h.BodyLength-s.offset); s.offset < end; {
 		n := s.h.chunkAt(s.offset)
-		if s.cfg.Pacer != nil {
-			if err := s.cfg.Pacer.Wait(s.ctx, n); err != nil {
-				return err
-			}
+		if err := s.pace(s.cfg.Pacer, s.cfg.Busy, n); err != nil {
+			return err
 		}
 		err := s.write(frameChunk, func(dst []byte) ([]byte, error) { return s.x.Chunk(dst, s.offset) })
 		if err != nil {
@@ -116,12 +116,14 @@ func (s *sending) finish() error {
 
 // answer reads the receiver's next answer; a refusal is an error.
 func (s *sending) answer(more time.Duration) (answer, error) {
+	var a answer
 	b, err := s.read(frameAnswer, answerFixed, answerFixed+maxDetail, more)
-	if err != nil {
-		return answer{}, err
+	if err == nil {
+		a, err = parseAnswer(b)
 	}
-	a, err := parseAnswer(b)
 	switch {
+	case errors.Is(err, ErrCorrupt): // of the answer: it says nothing about the snapshot, so that name is not passed on
+		return answer{}, fmt.Errorf("%w: %s", ErrPeer, err.Error())
 	case err != nil:
 		return answer{}, err
 	case a.outcome == outcomeRefused:

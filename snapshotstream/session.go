@@ -50,6 +50,17 @@ func (s *session) touch(more time.Duration) error {
 	return context.Cause(s.ctx)
 }
 
+// pace waits until n more bytes may move.
+func (s *session) pace(p *Pacer, busy func() bool, n int) error {
+	if p == nil {
+		return nil
+	}
+	if busy != nil && busy() {
+		p.SlowDown()
+	}
+	return p.Wait(s.ctx, n)
+}
+
 // write sends one frame: its lead, and payload behind it, in one Write each frame.
 func (s *session) write(kind frameKind, payload func(dst []byte) ([]byte, error)) error {
 	b, err := payload(append(s.buf[:0], make([]byte, frameLead)...))

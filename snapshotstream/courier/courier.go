@@ -10,14 +10,18 @@ import (
 	"time"
 
 	"flotilla/epoch"
+	"flotilla/quictransport"
 	"flotilla/raft/wire"
 	"flotilla/snapshotstream"
 )
 
-// Stream is a connection of its own to another node. Close ends both halves: what was written still arrives.
+// Stream is a connection of its own to another node: a *quictransport.Stream.
 type Stream interface {
+	// Close ends both halves: what was written still arrives.
 	io.ReadWriteCloser
 	SetDeadline(t time.Time) error
+	// Reset gives both halves up, and has the peer hear why.
+	Reset(why quictransport.Reason)
 }
 
 // Config is what a Courier is made of.
@@ -27,15 +31,16 @@ type Config struct {
 	Open func(ctx context.Context, to wire.NodeID) (Stream, error)
 	// Fence is the node's.
 	Fence *epoch.Holder
-	// Rate is in bytes per second, over all transfers from here; 0 is 32 MiB/s.
+	// Rate is in bytes per second, over all transfers from here, and as much again over all to here; 0 is 32 MiB/s.
 	Rate int64
-	// Busy says that something more urgent waits here; nil is never.
+	// Busy says that something more urgent waits here, which halves the rate for a while (N6); nil is never.
 	Busy func() bool
 	// Offer says whether a snapshot that m announces is to be taken in, Install that one is here, whole and durable. They are
-	// multiraft.Engine's OfferSnapshot and InstallSnapshot.
+	// multiraft.Engine's OfferSnapshot and InstallSnapshot, and end soon after ctx.
 	Offer   func(ctx context.Context, m wire.Message) error
 	Install func(ctx context.Context, g wire.GroupID, s wire.Snapshot) error
-	// Failed is told why a snapshot that a peer began to send was not taken in; nil is not told.
+	// Failed is told why a snapshot that both sides had agreed on did not come, or was not installed; nil is not told. What a
+	// peer may bring about as often as it likes is counted only.
 	Failed func(from wire.NodeID, g wire.GroupID, err error)
 	// Patience is how long a peer may take for a step; 0 is 30 s (D72).
 	Patience time.Duration
@@ -49,15 +54,17 @@ var errClosed = errors.New("courier closed")
 
 // Courier is safe for concurrent use.
 type Courier struct {
-	cfg   Config
-	pacer *snapshotstream.Pacer
-	life  context.Context
-	end   context.CancelCauseFunc
-	table table
-
-	mu      sync.Mutex
-	closed  bool
+	cfg Config
+	// out and in pace what leaves and what comes: four nodes that send to one do not add up at its disk.
+	out, in *snapshotstream.Pacer
+	life    context.Context
+	end     context.CancelCauseFunc
+	table   table
 	running sync.WaitGroup
+
+	mu         sync.Mutex // guards what follows
+	closed     bool
+	installing map[wire.GroupID]bool
 
 	stats struct{ sent, received, resumed, refused atomic.Uint64 }
 }
@@ -66,24 +73,35 @@ type Courier struct {
 type Stats struct {
 	// SentBytes and ReceivedBytes are those of states.
 	SentBytes, ReceivedBytes uint64
-	// Resumed counts transfers that went on where an earlier one had got to, Refused those that the receiver did not take.
+	// Resumed counts transfers that went on where an earlier one had got to, Refused those that the receiver did not begin to take.
 	Resumed, Refused uint64
 }
 
 // New returns a Courier. Nothing runs before the first transfer.
 func New(cfg Config) *Courier {
-	c := &Courier{cfg: cfg, pacer: snapshotstream.NewPacer(cmp.Or(cfg.Rate, defaultRate), nil)}
+	rate := cmp.Or(cfg.Rate, defaultRate)
+	c := &Courier{cfg: cfg, out: snapshotstream.NewPacer(rate, nil), in: snapshotstream.NewPacer(rate, nil), installing: map[wire.GroupID]bool{}}
 	c.life, c.end = context.WithCancelCause(context.Background())
 	return c
 }
 
-// Close ends all transfers and returns when nothing of them runs any more. It may be called again.
+// Close ends all transfers and returns when nothing of them runs any more; peers hear that the node stops (P7), and none is waited
+// for (D72). It may be called again.
 func (c *Courier) Close() {
+	c.end(errClosed)
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
-	c.end(errClosed)
 	c.running.Wait()
+}
+
+// finish ends a stream.
+func (c *Courier) finish(s Stream) {
+	if c.life.Err() != nil {
+		s.Reset(quictransport.ReasonShutdown)
+		return
+	}
+	_ = s.Close() // what could not be delivered the peer lacks, and knows it
 }
 
 // begin counts one more goroutine, or says that there is to be none.

@@ -1,11 +1,9 @@
 package courier
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"flotilla/raft/wire"
@@ -15,7 +13,8 @@ import (
 // greeting bounds what comes before the session: opening a stream, two frames, and a turn of the receiver's loop.
 const greeting = 10 * time.Second
 
-// Send implements multiraft.Courier.
+// Send implements multiraft.Courier. Neither moved nor done may wait for Close. Of done's errors an ErrCorrupt says that the file here is
+// damaged, a *snapshotstream.RefusedError or a *wire.Error what the receiver said.
 func (c *Courier) Send(ctx context.Context, m wire.Message, least wire.Index, moved func(), done func(error)) {
 	if !c.begin() {
 		done(errClosed)
@@ -37,7 +36,7 @@ func (c *Courier) send(ctx context.Context, m wire.Message, least wire.Index, mo
 	if err != nil {
 		return fmt.Errorf("open a stream to node %d: %w", m.To, err)
 	}
-	defer stream.Close()
+	defer c.finish(stream)
 	x, err := c.agree(ctx, stream, m, least)
 	if err != nil {
 		return err
@@ -46,17 +45,26 @@ func (c *Courier) send(ctx context.Context, m wire.Message, least wire.Index, mo
 	h := x.Header()
 	row := c.table.add(Transfer{Group: m.Group, Peer: m.To, Out: true, Index: h.Index, Total: h.BodyLength, Since: time.Now()})
 	defer c.table.remove(row)
-	sent, err := snapshotstream.Send(ctx, &counted{Stream: stream, c: c, moved: moved}, x, snapshotstream.SendConfig{
-		Pacer: c.pacer, Patience: c.cfg.Patience, Stamp: c.stamp, Admit: admit(c.cfg.Fence.Admit),
+	counted := uint64(0)
+	count := func(bytes uint64) {
+		c.stats.sent.Add(bytes - counted)
+		counted = bytes
+	}
+	begun, from := false, uint64(0)
+	sent, err := snapshotstream.Send(ctx, stream, x, snapshotstream.SendConfig{
+		Pacer: c.out, Busy: c.cfg.Busy, Patience: c.cfg.Patience, Stamp: c.stamp, Admit: admit(c.cfg.Fence.Admit),
 		Progress: func(durable uint64) {
+			if !begun {
+				begun, from = true, durable
+				c.began(row, from)
+			}
+			count(durable - from)
 			c.table.move(row, durable)
 			moved()
 		},
 	})
-	if sent.From > 0 {
-		c.stats.resumed.Add(1)
-	}
-	return c.damaged(x, err)
+	count(sent.Bytes) // with what was under way when it ended
+	return c.ended(ctx, x, err)
 }
 
 // agree finds out which snapshot the receiver would like, and opens it.
@@ -109,39 +117,21 @@ func talk(ctx context.Context, stream Stream, f func() error) error {
 	}
 	stop := context.AfterFunc(ctx, func() { _ = stream.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	err := f()
-	return cmp.Or(context.Cause(ctx), err)
+	return caused(ctx, f())
 }
 
-// damaged looks, after an error that speaks of damage, whether it is the file here: then it is set aside and the error says
-// snapshotstream.ErrCorrupt. Else the damage was on the way, and the snapshot is worth another try.
-func (c *Courier) damaged(x *snapshotstream.Snapshot, err error) error {
-	if !errors.Is(err, snapshotstream.ErrCorrupt) {
-		return err
+// caused says of an error that it came about because ctx has ended, if so.
+func caused(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+		return fmt.Errorf("%w: %w", cause, err)
 	}
-	body, bad := x.Body()
-	if bad == nil {
-		_, bad = io.Copy(io.Discard, body)
-	}
-	if errors.Is(bad, snapshotstream.ErrCorrupt) {
-		return errors.Join(bad, c.cfg.Store.SetAside(x.Header()))
-	}
-	return fmt.Errorf("damaged on the way: %s", err.Error())
+	return err
 }
 
-// counted is a stream whose bytes are counted, and which gives way.
-type counted struct {
-	Stream
-	c     *Courier
-	moved func()
-}
-
-// Write implements io.Writer.
-func (s *counted) Write(p []byte) (int, error) {
-	if s.c.cfg.Busy != nil && s.c.cfg.Busy() {
-		s.c.pacer.SlowDown()
+// ended looks at how a session has ended. Of the errors only damage to the file here is an ErrCorrupt: it is set aside.
+func (c *Courier) ended(ctx context.Context, x *snapshotstream.Snapshot, err error) error {
+	if errors.Is(err, snapshotstream.ErrCorrupt) {
+		return errors.Join(err, c.cfg.Store.SetAside(x.Header()))
 	}
-	n, err := s.Stream.Write(p)
-	s.c.stats.sent.Add(uint64(n))
-	return n, err
+	return caused(ctx, err)
 }

@@ -49,14 +49,17 @@ func (t *table) size(row int, total uint64) {
 	t.change(row, func(x *Transfer) { x.Total = total })
 }
 
-// move notes how much is durable; what is so at first was there before.
+// move notes how much is durable.
 func (t *table) move(row int, durable uint64) {
-	t.change(row, func(x *Transfer) {
-		if x.Done == 0 {
-			x.From = durable
-		}
-		x.Done = durable
-	})
+	t.change(row, func(x *Transfer) { x.Done = durable })
+}
+
+// began notes where a transfer begins.
+func (c *Courier) began(row int, from uint64) {
+	if from > 0 {
+		c.stats.resumed.Add(1)
+	}
+	c.table.change(row, func(x *Transfer) { x.From = from })
 }
 
 func (t *table) remove(row int) {

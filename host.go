@@ -19,6 +19,7 @@ import (
 	"flotilla/raft/multiraft"
 	"flotilla/raft/wire"
 	"flotilla/snapshotstream"
+	"flotilla/snapshotstream/courier"
 	"flotilla/snapshotstream/shelf"
 )
 
@@ -38,6 +39,7 @@ type Host struct {
 	fence     *epoch.Holder
 	store     *logstore.Store
 	snapshots *snapshotstream.Store
+	courier   *courier.Courier
 	shelf     *shelf.Shelf // snapshots as the engine and exports use them
 	transport *quictransport.Transport
 	verdict   birth.Verdict // of the peers on this node

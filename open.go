@@ -44,6 +44,7 @@ func steps() []step {
 			close: func(h *Host, c ctx) error { return h.transport.Close(c) },
 			kill:  func(h *Host, _ ctx) error { h.transport.Kill(); return nil },
 		},
+		{name: "courier", open: (*Host).openCourier, close: func(h *Host, _ ctx) error { h.courier.Close(); return nil }},
 		{
 			name: "engine", open: (*Host).openEngine,
 			close: func(h *Host, c ctx) error { return h.engine.Close(c) },
@@ -123,6 +124,7 @@ func (h *Host) openTransport(context.Context) (err error) {
 		Cluster: h.identity.ClusterID, ClusterName: h.identity.ClusterName, Self: h.identity.NodeID,
 		Incarnation: h.start, Generation: h.identity.Generation, Conn: h.cfg.Conn, TLS: h.tls, Fence: h.fence,
 		ClientConn: h.cfg.ClientConn, Join: h.handleJoin, Generations: h.meta.generation, ResetKey: resetKey, Events: h.transportEvent,
+		Snapshot: func(ctx context.Context, from NodeID, s *quictransport.Stream) { h.courier.Serve(ctx, from, s) },
 		// A silent peer is given up when an election would be due, and dialled again well before the next (F39).
 		Limits: quictransport.Limits{Beacon: h.cfg.Heartbeat, Silence: h.cfg.ElectionTimeout, Dial: h.cfg.ElectionTimeout * 7 / 10},
 	})
@@ -151,7 +153,7 @@ func (h *Host) openEngine(ctx context.Context) (err error) {
 		Seed: uint64(h.identity.Generation) ^ uint64(h.start)*0x9e3779b97f4a7c15,
 		Log:  h.store, Transport: h.transport, EpochBump: func(t Term) []byte { return catalog.EpochBump{Term: t}.Append(nil) },
 		Promote: h.meta.wantsVoter, Events: h.engineEvent,
-		Snapshots: h.shelf, SnapshotBytes: h.cfg.SnapshotThreshold,
+		Snapshots: h.shelf, Courier: h.courier, SnapshotBytes: h.cfg.SnapshotThreshold,
 	})
 	if err != nil {
 		return err

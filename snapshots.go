@@ -4,7 +4,9 @@ import (
 	"context"
 	"log/slog"
 
+	"flotilla/raft/wire"
 	"flotilla/snapshotstream"
+	"flotilla/snapshotstream/courier"
 	"flotilla/snapshotstream/shelf"
 )
 
@@ -27,3 +29,25 @@ func (h *Host) openSnapshots(context.Context) (err error) {
 	})
 	return nil
 }
+
+// openCourier makes what carries snapshots to and from peers. Nothing comes before the transport starts.
+func (h *Host) openCourier(context.Context) error {
+	h.courier = courier.New(courier.Config{
+		Store: h.snapshots, Fence: h.fence, Rate: h.cfg.SnapshotRate, Busy: func() bool { return h.engine.Busy() },
+		Open:  func(ctx context.Context, to NodeID) (courier.Stream, error) { return h.transport.OpenSnapshot(ctx, to) },
+		Offer: func(ctx context.Context, m wire.Message) error { return h.engine.OfferSnapshot(ctx, m) },
+		Install: func(ctx context.Context, g GroupID, s wire.Snapshot) error {
+			return h.engine.InstallSnapshot(ctx, g, s)
+		},
+		Failed: func(from NodeID, g GroupID, err error) {
+			h.log.Warn("snapshot not taken in", "group", g, "from", from, "error", err)
+		},
+	})
+	return nil
+}
+
+// Transfer is a snapshot on its way to or from a peer.
+type Transfer = courier.Transfer
+
+// Transfers returns the snapshots that are on their way from here and to here now.
+func (h *Host) Transfers() []Transfer { return h.courier.Transfers() }

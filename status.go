@@ -10,6 +10,7 @@ import (
 	"flotilla/quictransport/pki"
 	"flotilla/raft/logstore"
 	"flotilla/raft/multiraft"
+	"flotilla/snapshotstream/courier"
 )
 
 // Status is a cluster as this node sees it.
@@ -94,11 +95,15 @@ type Stats struct {
 	Transport quictransport.Stats
 	Log       logstore.Stats
 	Scrub     scrub.Stats
+	Snapshots courier.Stats
 }
 
 // Stats returns the counters.
 func (h *Host) Stats() Stats {
-	s := Stats{Epoch: h.fence.Stamp(), Engine: h.engine.Stats(), Transport: h.transport.Stats(), Log: h.store.Stats(), Scrub: h.scrub.Stats()}
+	s := Stats{
+		Epoch: h.fence.Stamp(), Engine: h.engine.Stats(), Transport: h.transport.Stats(), Log: h.store.Stats(),
+		Scrub: h.scrub.Stats(), Snapshots: h.courier.Stats(),
+	}
 	s.Proposals.Applied, s.Proposals.NotApplied, s.Proposals.Unknown = h.applied.Load(), h.notApplied.Load(), h.unknown.Load()
 	return s
 }

@@ -88,7 +88,7 @@ func (c *testCluster) pauseMetadataLeader(t *testing.T) {
 func (c *testCluster) sum(t *testing.T, metric string) float64 {
 	t.Helper()
 	total := 0.0
-	for id := 1; id <= c.Size(); id++ {
+	for _, id := range c.Running() {
 		v, err := c.Metric(id, metric)
 		if err != nil {
 			t.Fatalf("metric %s of node %d: %v", metric, id, err)

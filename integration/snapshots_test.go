@@ -24,20 +24,46 @@ var (
 // snapshotFlags have snapshots made early and often, of one data group.
 var snapshotFlags = []string{"--groups", "1", "--snapshot-threshold", "64KiB", "--snapshot-chunk", "4KiB"}
 
-// fillBehind writes n keys of half a kilobyte while node id is down, so many that the others let go of what it lacks.
+// fillBehind writes n keys while node id is down, and others again and again until the nodes have let go of what it lacks.
 func (c *testCluster) fillBehind(t *testing.T, ledger *Ledger, id, n int, name string) {
 	t.Helper()
 	if err := c.Kill(id); err != nil {
 		t.Fatal(err)
 	}
+	leader := c.leaderAmong(t, id)
+	c.eventually(t, "nobody waits for it", func() error { // a leader keeps its log for who answers
+		st, err := c.Status(leader)
+		if err != nil {
+			return err
+		}
+		if st.Nodes[id-1].State != "down" {
+			return fmt.Errorf("node %d is %s to node %d", id, st.Nodes[id-1].State, leader)
+		}
+		return nil
+	})
 	before := c.sum(t, "flotilla_snapshot_made_total")
-	ledger.Fill(t.Context(), c.storesWithout(t, id), *workers, name+strings.Repeat("x", 500), n)
-	c.eventually(t, "snapshots of what node was not there for", func() error {
-		if now := c.sum(t, "flotilla_snapshot_made_total"); now < before+2 {
+	stores := c.storesWithout(t, id)
+	ledger.Fill(t.Context(), stores, *workers, name, n)
+	c.eventually(t, "snapshots of what the node was not there for", func() error {
+		if now := c.sum(t, "flotilla_snapshot_made_total"); now < before+4 {
+			c.write(t, stores, 512) // the same keys each time: the state does not grow
 			return fmt.Errorf("%v made before, %v now", before, now)
 		}
 		return nil
 	})
+}
+
+// leaderAmong returns the leader of group 1 as some node but id knows it.
+func (c *testCluster) leaderAmong(t *testing.T, id int) (leader int) {
+	t.Helper()
+	c.eventually(t, "a leader", func() (err error) {
+		leader, _, err = c.Leader(id%c.Size()+1, 1)
+		if err == nil && (leader == 0 || leader == id) {
+			err = errors.New("none, or one that is down")
+		}
+		return err
+	})
+	return leader
 }
 
 // caughtUp waits until node id has applied all that group 1 had committed.
@@ -93,7 +119,7 @@ func TestKilledWhileInstalling(t *testing.T) {
 	for round := range *installs {
 		for _, point := range crashpoint.All() {
 			victim := c.leaderOf(t, 1)%c.Size() + 1
-			c.fillBehind(t, ledger, victim, 800, fmt.Sprintf("%d-%s", round, point))
+			c.fillBehind(t, ledger, victim, 100, fmt.Sprintf("%d-%s", round, point))
 			if err := c.Start(victim, crashpoint.Variable+"="+string(point)); err != nil {
 				t.Fatal(err)
 			}

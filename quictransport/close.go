@@ -19,6 +19,9 @@ func (t *Transport) Close(ctx context.Context) error {
 	}
 	courtesy, cancel := context.WithTimeout(ctx, goodbyeTimeout)
 	defer cancel()
+	for _, s := range t.allStreams() { // first: a peer that hears goodbye closes the connection (P7)
+		s.Reset(ReasonShutdown)
+	}
 	conns := t.allConns()
 	for _, c := range conns {
 		if c.adopted() {

@@ -34,6 +34,9 @@ type Config struct {
 	// Join answers nodes that ask their way into the cluster, each in a goroutine of its own; nil refuses them. An error that is
 	// a *wire.Error travels. It must return soon after ctx has ended.
 	Join func(ctx context.Context, from Joiner, request []byte) ([]byte, error)
+	// Snapshot is given each stream on which a peer sends a snapshot, in a goroutine of its own, and the stream ends when it returns.
+	// ctx ends with the connection and with the transport; it returns soon after. Nil refuses them.
+	Snapshot func(ctx context.Context, from wire.NodeID, s *Stream)
 	// Generations returns the data generation registered for a node, 0 if none is; a peer that comes with another one is
 	// refused (N8). Nil knows none. It must not block.
 	Generations func(wire.NodeID) wire.Generation

@@ -72,6 +72,7 @@ func (c *conn) run() {
 		c.fail(ReasonOverload, err.Error())
 	} else {
 		c.wg.Go(c.acceptLanes)
+		c.wg.Go(c.acceptSnapshots)
 		for i := range c.appends.lanes {
 			c.wg.Go(func() { c.writeAppends(i) })
 		}
@@ -104,6 +105,7 @@ func (c *conn) run() {
 	end := endOf(c.qc)
 	c.t.drop(c, end)
 	c.endForwards()
+	c.endStreams()
 	c.wg.Wait()
 }
 

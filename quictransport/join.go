@@ -169,7 +169,10 @@ func AskJoin(ctx context.Context, conn net.PacketConn, conf *tls.Config, addr st
 	reply, err = askOnce(ctx, qc, request)
 	var refused *wire.Error
 	if err != nil && !errors.As(err, &refused) {
-		if qc.Context().Err() != nil {
+		switch {
+		case errors.Is(err, net.ErrClosed): // the stream may learn of the connection's end before its context does
+			err = closeErrorOf(err)
+		case qc.Context().Err() != nil:
 			err = endOf(qc)
 		}
 		err = fmt.Errorf("ask %s: %w", addr, err)

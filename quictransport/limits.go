@@ -31,11 +31,15 @@ const (
 	resendFrames = 256
 	// appendLanes is the number of append lanes: two let one decode while the other waits for a lost packet.
 	appendLanes = 2
-	// maxUniStreams is how many streams a peer may open: control, forward, the append lanes, and four
-	// snapshot transfers to come.
-	maxUniStreams = 8
-	// maxBidiStreams is for clients: their protocol uses one.
-	maxBidiStreams = 4
+	// maxUniStreams is how many one-way streams a peer may open: control, forward, the append lanes.
+	maxUniStreams = 2 + appendLanes
+	// maxBidiStreams is for snapshots: twice those that are served, so that one that is refused, or whose end has yet to
+	// cross, keeps no other one waiting. The protocols of clients and joiners use one.
+	maxBidiStreams = 2 * maxSnapshotsOfPeer
+	// maxSnapshotsOfPeer and maxSnapshots are how many snapshots are taken in at a time, of one peer and of all (D73): each is
+	// a goroutine, a chunk in memory and work for the disk.
+	maxSnapshotsOfPeer = 2
+	maxSnapshots       = 4
 	// maxJoiners is how many joins are served at a time: each is a person's doing, and strangers may try. Each may have QUIC
 	// hold a connWindow of unread data.
 	maxJoiners = 16
@@ -45,9 +49,9 @@ const (
 	maxJoinRequest = 64 << 10
 	maxJoinReply   = 16 << 20
 	// streamWindow and connWindow are the flow control windows. They are fixed, and the connection's is the
-	// sum of its streams', so that a full append lane can never take the credit of the control lane.
+	// sum of its streams', so that full append lanes and snapshots can never take the credit of the control lane.
 	streamWindow = 2 << 20
-	connWindow   = maxUniStreams * streamWindow
+	connWindow   = (maxUniStreams + maxBidiStreams) * streamWindow
 	// maxRemoved bounds the ids remembered as removed; a cluster has tens of nodes.
 	maxRemoved = 4096
 	// hushTexts is how many troubles of one peer are told that read differently; further ones follow every hushEvery, since

@@ -12,6 +12,9 @@ import (
 // never change; the others are this side's view of what happened.
 type Reason uint8
 
+// ReasonNone ends the stream of a snapshot whose owner is done with it. A connection never ends with it.
+const ReasonNone Reason = 0
+
 // The reasons that travel.
 const (
 	// ReasonShutdown: the node that closed is stopping on purpose.
@@ -55,6 +58,7 @@ const (
 )
 
 var reasonText = [numReasons]string{
+	ReasonNone: "done",
 	ReasonShutdown: "shutdown", ReasonStaleEpoch: "stale epoch", ReasonWrongCluster: "wrong cluster",
 	ReasonDuplicate: "duplicate", ReasonBadFrame: "bad frame", ReasonOverload: "overload", ReasonRemoved: "removed",
 	ReasonVersion: "version", ReasonGeneration: "generation", ReasonIdentity: "identity", ReasonSilence: "silence",

@@ -65,6 +65,46 @@ func (c *conn) serveLane(s *quic.ReceiveStream) error {
 // whether the peer is accepted; later ones must agree with it. The connection is put to use with the peer's first frame on the
 // control lane, which says that it has accepted this side too. The order is part of the protocol: the cluster first (P27), before anything else is looked at.
 func (c *conn) introduce(p *preface) error {
+	if err := c.identify(p); err != nil {
+		return err
+	}
+	known := p.lane == laneControl && p.index == 0 || p.lane == laneForward && p.index == 0 || p.lane == laneAppend && p.index < appendLanes
+	if !known {
+		return fmt.Errorf("lane %d.%d is unknown: %w", p.lane, p.index, errBadFrame)
+	}
+	first, err := c.note(p)
+	if err != nil {
+		return err
+	}
+	if first {
+		if err := c.t.vet(c); err != nil {
+			return err
+		}
+		// Nothing is sent on a connection before this; so the first frame tells the peer that it is accepted.
+		if err := c.beacon(never); err != nil {
+			return fmt.Errorf("first frame: %w", err)
+		}
+		close(c.vetted)
+	}
+	gate := c.ready
+	if p.lane == laneControl {
+		gate = c.vetted // its first frame opens the other gate
+	}
+	return c.pass(gate)
+}
+
+// pass waits until a gate is open.
+func (c *conn) pass(gate <-chan struct{}) error {
+	select {
+	case <-gate:
+		return nil
+	case <-c.ctx.Done():
+		return c.ctx.Err()
+	}
+}
+
+// identify says why a preface is not one of this connection's peer, or nil.
+func (c *conn) identify(p *preface) error {
 	t := c.t
 	switch {
 	case p.cluster != t.cfg.Cluster && !mutant.Is(mutant.AcceptForeignCluster):
@@ -82,34 +122,7 @@ func (c *conn) introduce(p *preface) error {
 				p.node, p.generation, want)}
 		}
 	}
-	known := p.lane == laneControl && p.index == 0 || p.lane == laneForward && p.index == 0 || p.lane == laneAppend && p.index < appendLanes
-	if !known {
-		return fmt.Errorf("lane %d.%d is unknown: %w", p.lane, p.index, errBadFrame)
-	}
-	first, err := c.note(p)
-	if err != nil {
-		return err
-	}
-	if first {
-		if err := t.vet(c); err != nil {
-			return err
-		}
-		// Nothing is sent on a connection before this; so the first frame tells the peer that it is accepted.
-		if err := c.beacon(never); err != nil {
-			return fmt.Errorf("first frame: %w", err)
-		}
-		close(c.vetted)
-	}
-	gate := c.ready
-	if p.lane == laneControl {
-		gate = c.vetted // its first frame opens the other gate
-	}
-	select {
-	case <-gate:
-		return nil
-	case <-c.ctx.Done():
-		return c.ctx.Err()
-	}
+	return nil
 }
 
 // note remembers the lane and reports whether it is the first.
@@ -125,12 +138,17 @@ func (c *conn) note(p *preface) (first bool, err error) {
 		c.hello = p
 		return true, nil
 	}
-	same := *c.hello
-	same.lane, same.index = p.lane, p.index
-	if same != *p {
-		return false, fmt.Errorf("lane %d.%d contradicts the first preface: %w", p.lane, p.index, errBadFrame)
+	return false, c.hello.confirms(p)
+}
+
+// confirms says whether a later preface of the same connection agrees with the first.
+func (p *preface) confirms(later *preface) error {
+	same := *p
+	same.lane, same.index = later.lane, later.index
+	if same != *later {
+		return fmt.Errorf("lane %d.%d contradicts the first preface: %w", later.lane, later.index, errBadFrame)
 	}
-	return false, nil
+	return nil
 }
 
 // laneReader is the receiving end of one lane. One goroutine owns it.

@@ -13,8 +13,10 @@ const (
 	laneControl laneKind = 1
 	laneAppend  laneKind = 2
 	laneForward laneKind = 3
+	// laneSnapshot is each stream of a snapshot.
+	laneSnapshot laneKind = 4
 
-	numLanes = 4
+	numLanes = 5
 )
 
 // LaneStats counts frames of one kind of lane.
@@ -28,6 +30,10 @@ type LaneStats struct {
 // Stats is a snapshot of a Transport's counters.
 type Stats struct {
 	Control, Append, Forward LaneStats
+	// Snapshot counts streams where the others count frames: those opened, those served, and those of peers turned away.
+	Snapshot LaneStats
+	// SnapshotsOut and SnapshotsIn are the streams of snapshots that stand now.
+	SnapshotsOut, SnapshotsIn int
 	// FenceRefused counts frames refused as stale, FenceImplausible those with an epoch out of reach,
 	// AuthorityRefused forwarded requests whose sender had not applied the current epoch.
 	FenceRefused, FenceImplausible, AuthorityRefused uint64
@@ -100,6 +106,7 @@ func (t *Transport) Stats() Stats {
 	n := &t.counters
 	s := Stats{
 		Control: n.lanes[laneControl].snapshot(), Append: n.lanes[laneAppend].snapshot(), Forward: n.lanes[laneForward].snapshot(),
+		Snapshot: n.lanes[laneSnapshot].snapshot(),
 		FenceRefused: n.fenceRefused.Load(), FenceImplausible: n.fenceImplausible.Load(), AuthorityRefused: n.authorityRefused.Load(),
 		RefusalsHeard: n.refusalsHeard.Load(), Resent: n.resent.Load(), Unreachable: n.unreachable.Load(),
 		Connected: n.connected.Load(), Dials: n.dials.Load(), DialsFailed: n.dialsFailed.Load(),
@@ -114,6 +121,13 @@ func (t *Transport) Stats() Stats {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s.Clients = len(t.clients)
+	for stream := range t.streams {
+		if stream.incoming {
+			s.SnapshotsIn++
+		} else {
+			s.SnapshotsOut++
+		}
+	}
 	for _, p := range t.peers {
 		if p.conn != nil {
 			s.Peers++

@@ -54,6 +54,7 @@ type Transport struct {
 	clients  map[*quic.Conn]struct{}
 	joiners  map[*quic.Conn]Joiner
 	hushes   map[wire.NodeID]*hush
+	streams  map[*Stream]struct{} // of snapshots
 	news     []peerNews
 	closeErr error
 }
@@ -78,7 +79,7 @@ func New(cfg Config) (*Transport, error) {
 		},
 		done: make(chan struct{}), notify: make(chan struct{}, 1),
 		peers: map[wire.NodeID]*peer{}, removed: map[wire.NodeID]bool{}, clients: map[*quic.Conn]struct{}{},
-		joiners: map[*quic.Conn]Joiner{}, hushes: map[wire.NodeID]*hush{},
+		joiners: map[*quic.Conn]Joiner{}, hushes: map[wire.NodeID]*hush{}, streams: map[*Stream]struct{}{},
 	}
 	t.coarse.Store(1)
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())

@@ -44,8 +44,12 @@ func (w *worker) handOver() (led int) {
 	return led
 }
 
-// Busy reports whether log entries wait for the disk right now: what is not urgent should give way (N6).
-func (e *Engine) Busy() bool { return e.log.waiting.Load() > 0 }
+// Busy reports whether the disk is slow right now: a commit of the log has been under way for longer than one should take. What is not
+// urgent should give way then (N6).
+func (e *Engine) Busy() bool {
+	since := e.log.since.Load()
+	return since != 0 && e.cfg.Now().UnixNano()-since > int64(slowCommit)
+}
 
 // fence stops everything after a commit with an unknown outcome: what is in memory and what is on disk may
 // differ now, so no group may vote, acknowledge or lead from here (D20). Called by the log writer.

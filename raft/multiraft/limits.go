@@ -28,6 +28,9 @@ const (
 	// comes in meanwhile is packed together.
 	maxOutstandingBatches = 2
 
+	// slowCommit is where callers notice: a commit takes half a millisecond on a good disk, some with others who write to it.
+	slowCommit = 5 * time.Millisecond
+
 	// maxCommitBytes bounds one disk commit unless one turn alone is larger: beyond it a commit takes longer than an
 	// election should wait for its vote.
 	maxCommitBytes = 16 << 20

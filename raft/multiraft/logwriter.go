@@ -62,8 +62,8 @@ type logWriter struct {
 	wake chan struct{} // capacity 1
 	// bytes counts the entries that were handed over and are not durable.
 	bytes atomic.Int64
-	// waiting counts the turns that were handed over and not taken.
-	waiting atomic.Int64
+	// since is when the commit under way began, in nanoseconds of Config.Now; 0 for none.
+	since atomic.Int64
 
 	mu struct {
 		sync.Mutex
@@ -105,7 +105,6 @@ func (l *logWriter) submit(w *worker, b *logBatch) {
 	}
 	b.turns = append(b.turns, turn)
 	l.bytes.Add(int64(turn.bytes))
-	l.waiting.Add(1)
 	l.mu.Lock()
 	l.mu.queue.move(b, 1)
 	l.mu.Unlock()
@@ -144,7 +143,9 @@ func (l *logWriter) finish() {
 	if mutant.Is(mutant.TellBeforeSync) {
 		l.deliver(l.writing.marks)
 	}
+	l.since.Store(l.began.UnixNano())
 	err := l.write(l.writing.updates)
+	l.since.Store(0)
 	if slices.ContainsFunc(l.writing.updates, func(u wire.LogUpdate) bool { return u.ResetTo != 0 }) {
 		crashpoint.Here(crashpoint.InstallMoved)
 	}
@@ -191,7 +192,6 @@ func (l *logWriter) take() (more bool) {
 		n++
 	}
 	l.writing.move(&l.mu.queue, n)
-	l.waiting.Add(int64(-n))
 	return more
 }
 

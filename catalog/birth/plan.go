@@ -123,7 +123,7 @@ func (p *Plan) meta() catalog.Group {
 	return catalog.Group{ID: wire.MetadataGroup, Voters: nodes[:voters:voters], Learners: nodes[voters:]}.Founded()
 }
 
-// voters are those of the n-th data group, from 0.
+// voters are Replication nodes, or all there are, from the n-th on.
 func (p *Plan) voters(n int) []wire.NodeID {
 	nodes := p.ids()
 	var members []wire.NodeID

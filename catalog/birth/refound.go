@@ -38,10 +38,11 @@ func (r *Refounding) ClusterID() wire.ClusterID {
 	return r.clusterID([]byte("flotilla-refounding"), r.Archive[:])
 }
 
-// Groups are those of Old, placed as a birth places them.
+// Groups are those of Old. Each takes its voters where the one before left off, so that no node has two replicas more than another
+// one: what is not balanced, the planner would move at once, states and all.
 func (r *Refounding) Groups() []catalog.Group {
 	plan := r.Plan
-	plan.Replication = int(r.Old.Settings.Replication)
+	plan.Replication = min(int(r.Old.Settings.Replication), len(plan.Nodes))
 	out := []catalog.Group{plan.meta()}
 	n := 0
 	for i := range r.Old.Groups {
@@ -51,7 +52,7 @@ func (r *Refounding) Groups() []catalog.Group {
 			out = append(out, catalog.Group{ID: g.ID, Deleted: true})
 		default:
 			out = append(out, catalog.Group{ID: g.ID, Kind: g.Kind, Voters: plan.voters(n)}.Founded())
-			n++
+			n += plan.Replication
 		}
 	}
 	return out

@@ -200,7 +200,7 @@ func TestRestore(t *testing.T) {
 	for _, n := range []int{1, 3, 5} {
 		s := newSite(t, n)
 		var first *made
-		held := map[wire.GroupID]int{}
+		held, replicas := map[wire.GroupID]int{}, []int{}
 		for id := wire.NodeID(1); id <= wire.NodeID(n); id++ {
 			cfg := s.config(t, id)
 			read := int64(0)
@@ -228,12 +228,16 @@ func TestRestore(t *testing.T) {
 			if info, _ := os.Stat(s.archive); read != info.Size() || r.Bytes != uint64(read) || r.Groups != 4 || r.Here != len(m.logs) || r.Nodes != n {
 				t.Errorf("%+v after %d of %d bytes", r, read, info.Size())
 			}
+			replicas = append(replicas, len(m.states))
 			for g, state := range m.states {
 				held[g]++
 				if !bytes.Equal(state, bodyOf(g)) || m.heads[g].ID != first.heads[g].ID && first.heads[g].Index != 0 {
 					t.Errorf("node %d: group %d has %d bytes of state", id, g, len(state))
 				}
 			}
+		}
+		if slices.Max(replicas)-slices.Min(replicas) > 1 {
+			t.Errorf("replicas on each node: %v", replicas)
 		}
 		for _, g := range []wire.GroupID{1, 2, 4} {
 			if held[g] != min(3, n) {

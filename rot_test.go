@@ -6,6 +6,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
+	"log/slog"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -265,4 +267,142 @@ func TestDamagedMetadataKeepsData(t *testing.T) {
 	if !replaced || n.State != catalog.NodeActive {
 		t.Errorf("replaced: %v, %+v", replaced, n)
 	}
+}
+
+// heard is told when a replica stays as it is.
+type heard chan struct{}
+
+func (h heard) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("it stays as it is")) {
+		select {
+		case h <- struct{}{}:
+		default:
+		}
+	}
+	return len(line), nil
+}
+
+// D12, P4: where nobody else has what was lost, it is given up for nothing: the replica stays out of service, and says why; and a log that
+// cannot be opened is an error.
+func TestLastReplicaIsKept(t *testing.T) {
+	c := newCluster(t, 1)
+	c.openAll()
+	_, err := propose(c.hosts[1], 1, fmt.Sprintf("%0300d", 1))
+	check(t, err)
+	c.close(1)
+	names, _ := c.logFiles(1)
+	b, err := os.ReadFile(names[0])
+	check(t, err)
+	at := bytes.Index(b, bytes.Repeat([]byte("0"), 299))
+	if at < 0 {
+		t.Fatal("the command is not in the log")
+	}
+	damage(t, names[0], int64(at), 2)
+	told := make(heard, 1)
+	c.change = func(cfg *flotilla.Config) { cfg.Logger = slog.New(slog.NewTextHandler(told, nil)) }
+	h := c.open(1)
+	select {
+	case <-told:
+	case <-time.After(20 * time.Second):
+		t.Error("nobody says that the replica stays as it is")
+	}
+	s, here := c.replica(1, 1)
+	if _, err := h.Group(1).QueryStale(t.Context(), nil); !here || s.Err == nil || flotilla.CodeOf(err) != flotilla.CodeQuarantined {
+		t.Errorf("here %v, %v; a read: %v", here, s.Err, err)
+	}
+	c.close(1)
+	names, _ = c.logFiles(1)
+	for _, name := range names {
+		check(t, os.WriteFile(name, bytes.Repeat([]byte{7}, 20_000), 0o600))
+	}
+	var lost *logstore.CorruptionError
+	if h, err := flotilla.Open(t.Context(), c.config(1)); !errors.As(err, &lost) {
+		t.Errorf("a log that cannot be read at all: %v, %v", h, err)
+	}
+}
+
+// A log that cannot be opened does not say which groups it had: the disk is replaced as a whole, by Open itself.
+func TestUnreadableLogIsReplaced(t *testing.T) {
+	c := newCluster(t, 3)
+	c.openAll()
+	want := map[flotilla.GroupID]uint64{}
+	c.grow(2, want)
+	c.close(1)
+	names, _ := c.logFiles(1)
+	for _, name := range names {
+		check(t, os.WriteFile(name, bytes.Repeat([]byte{7}, 20_000), 0o600))
+	}
+	before, _ := c.hosts[2].View().Topology.Find(1)
+	c.open(1)
+	took, _ := c.mended(1, 2, want)
+	after, _ := c.hosts[2].View().Topology.Find(1)
+	t.Logf("whole after %v", took)
+	if before.Generation == after.Generation {
+		t.Error("the node has the data directory that it had")
+	}
+}
+
+// D12: a replica whose snapshots have all rotted, while its log begins behind them, has nothing to start from: it is out of service, and made
+// anew as a learner. One that rots while the node runs is replaced by another at once.
+func TestRottenSnapshots(t *testing.T) {
+	c := newCluster(t, 3)
+	c.change = func(cfg *flotilla.Config) {
+		cfg.SnapshotThreshold = 64 << 10
+		cfg.NewMachine = func(flotilla.GroupID) flotilla.StateMachine { return &rememberedCounter{} }
+	}
+	c.openAll()
+	want := map[flotilla.GroupID]uint64{}
+	for range 30 {
+		c.grow(2, want)
+	}
+	snapshots := func() []string {
+		_, err := c.hosts[1].MakeSnapshot(t.Context(), 1)
+		check(t, err)
+		names, err := filepath.Glob(filepath.Join(c.dir, "node-1", "snap", "1", "*.snap"))
+		if check(t, err); len(names) == 0 {
+			t.Fatal("no snapshot of group 1")
+		}
+		return names
+	}
+	for _, name := range snapshots() {
+		damage(t, name, 8, 1)
+	}
+	c.hosts[1].ScrubPass(t.Context())
+	names := snapshots()
+	for _, name := range names {
+		if _, err := os.Stat(name + ".bad"); err == nil {
+			t.Errorf("%s is damaged and there", name)
+		}
+	}
+	c.close(1)
+	for _, name := range names {
+		damage(t, name, 8, 1)
+	}
+	c.open(1)
+	if s, _ := c.replica(1, 1); s.Err == nil {
+		t.Error("nothing to start from, and in service")
+	}
+	for late := time.Now().Add(repairTime); ; pause(t.Context()) {
+		g, _ := c.hosts[2].View().FindGroup(1)
+		s, here := c.replica(1, 1)
+		if g.SinceOf(1) > 0 && g.Hosted(1) && here && s.Err == nil {
+			return // made anew, and given what it lacks as any learner is
+		}
+		if err := c.hosts[1].Err(); err != nil || time.Now().After(late) {
+			t.Fatalf("group 1 is %+v, the replica %+v; %v", g, s, err)
+		}
+	}
+}
+
+// rememberedCounter is a counter whose state can leave it.
+type rememberedCounter struct{ counter }
+
+func (c *rememberedCounter) Freeze() (flotilla.Frozen, error) { return frozenSum(c.sum), nil }
+
+func (c *rememberedCounter) Restore(_ flotilla.Index, state io.Reader) error {
+	raw, err := io.ReadAll(state)
+	if err == nil {
+		c.sum = binary.BigEndian.Uint64(raw)
+	}
+	return err
 }

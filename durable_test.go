@@ -95,3 +95,30 @@ func TestDurableGoesOnWhereItIs(t *testing.T) {
 		}
 	})
 }
+
+func (k *kept) Close() error {
+	*k = kept{}
+	return nil
+}
+
+// TestLeftoverOfAnEarlierReplica: a group that comes to this node does not begin on what a machine has kept of a replica that ended
+// here without its machine's knowledge: that is taken away first.
+func TestLeftoverOfAnEarlierReplica(t *testing.T) {
+	simulated(t, 1, func(t *testing.T, c *testCluster) {
+		leftover := &kept{counter: counter{sum: 999}, applied: 500}
+		c.change = func(cfg *flotilla.Config) {
+			cfg.NewMachine = func(g flotilla.GroupID) flotilla.StateMachine {
+				if g == 3 {
+					return leftover
+				}
+				return &counter{}
+			}
+		}
+		c.openAll()
+		id, err := c.hosts[1].Admin().CreateGroup(t.Context(), "", nil)
+		check(t, err)
+		if got := add(t, c.hosts[1], id, 1); id != 3 || got != 1 {
+			t.Errorf("group %d begins with a sum of %d", id, got-1)
+		}
+	})
+}

@@ -3,6 +3,7 @@ package flotilla
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"flotilla/catalog"
 	"flotilla/catalog/steward"
@@ -49,8 +50,22 @@ func (l loop) Replicas() []steward.Replica {
 // preferences slowly, and never during an election.
 const settledElections = 3
 
+// Create begins without what a machine has kept of an earlier replica: its log is gone, and only both together make sense.
 func (l loop) Create(ctx context.Context, g *catalog.Group) error {
-	return l.engine.CreateGroup(ctx, l.groupConfig(g), g.Origin)
+	c := l.groupConfig(g)
+	if _, held := l.store.State(g.ID); !held && c.Applied > 0 {
+		if m, ok := c.Machine.(io.Closer); ok {
+			if err := m.Close(); err != nil {
+				return fmt.Errorf("make a replica of group %d: take away what its machine has kept of an earlier one: %w", g.ID, err)
+			}
+			c = l.groupConfig(g)
+		}
+		if c.Applied > 0 {
+			return fmt.Errorf("make a replica of group %d: its machine has kept the state at %d of an earlier one, whose log is gone: remove that, "+
+				"and have Close remove it when a replica ends", g.ID, c.Applied)
+		}
+	}
+	return l.engine.CreateGroup(ctx, c, g.Origin)
 }
 
 func (l loop) Remove(ctx context.Context, g GroupID) error { return l.engine.RemoveGroup(ctx, g) }
@@ -94,7 +109,7 @@ func (h *Host) groupConfig(g *catalog.Group) multiraft.GroupConfig {
 }
 
 // unknownKind stands for a machine that this program does not have: its replica is out of service here with the first
-// command, until the program has it (P4).
+// command, until the program has it (P4). It is no Snapshotter: what it cannot read it cannot write either, and its log stays.
 type unknownKind string
 
 func (k unknownKind) err() error {

@@ -67,6 +67,7 @@ var storeys = map[string]int{
 	"raft/rafttest/script": 5,
 
 	"kv":             6,
+	"kv/ledger":      6,
 	"client":         6,
 	"server/metrics": 6,
 

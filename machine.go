@@ -42,7 +42,9 @@ type Snapshotter interface {
 //   - Restore is one transaction with the index at, and durable when it returns.
 //   - The state lives and ends with the replica. A machine that is an io.Closer is closed when its replica was taken away from this
 //     node, and removes what it keeps; made anew, it begins at 0. It is not closed when the node is: after Host.Close whoever made
-//     it closes its files.
+//     it closes its files. As a machine may also be made and not be needed, the files are rather those of who makes it.
+//
+// Package kv/ledger is an example.
 type Durable interface {
 	Snapshotter
 	// Applied is the index that the state on disk includes, 0 for none. It is asked once, before everything else.

@@ -11,7 +11,7 @@ const (
 	// batch is how many commands are applied at once where it does not matter.
 	batch = 64
 	// places is at how many places of a state it is cut off or damaged, all of it if it is not longer.
-	places = 200
+	places = 100
 	// patience is how long an Apply may take while a frozen state is being written: for ever is what is looked for.
 	patience = 20 * time.Second
 )

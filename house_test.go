@@ -23,7 +23,7 @@ const (
 // largePackages may be larger than maxPackageLines, with the reason.
 var largePackages = map[string]int{
 	"raft/rafttest/hostsim": 4900, // a world: all of it happens to the same hosts, links and disks, and in one order
-	"raft/multiraft": 5800, // the loop, its snapshots and its stepper: all are steps of one owner of a group, on the same unexported state
+	"raft/multiraft":        5800, // the loop, its snapshots and its stepper: all are steps of one owner of a group, on the same unexported state
 }
 
 // TestSizes keeps files, functions and packages small enough to be read.

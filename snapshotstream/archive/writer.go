@@ -24,6 +24,7 @@ type Writer struct {
 	catalog *catalog.Snapshot // nil before group 0
 	left    []wire.GroupID
 	groups  int
+	sum     [32]byte
 	err     error
 	closed  bool
 }
@@ -72,6 +73,9 @@ func (x *Writer) Catalog() *catalog.Snapshot { return x.catalog }
 
 // Bytes is how long the archive is up to here.
 func (x *Writer) Bytes() uint64 { return x.out.n }
+
+// Sum is the checksum of the whole, as a Reader says it; known after Close.
+func (x *Writer) Sum() [32]byte { return x.sum }
 
 // Add copies the snapshot of the group that is wanted next from r, which ends behind it, and checks it on the way. Errors: ErrGroup;
 // those of a snapshotstream.Decoder; the reader's and the writer's.
@@ -170,8 +174,8 @@ func (x *Writer) Close() error {
 	if id, more := x.Next(); more {
 		return fmt.Errorf("%w: group %d is still missing", ErrGroup, id)
 	}
-	x.closed = true
-	if _, err := x.out.Write(appendTrailer(nil, x.groups, x.out.n, [32]byte(x.out.sum.Sum(nil)))); err != nil {
+	x.closed, x.sum = true, [32]byte(x.out.sum.Sum(nil))
+	if _, err := x.out.Write(appendTrailer(nil, x.groups, x.out.n, x.sum)); err != nil {
 		x.err = fmt.Errorf("write trailer of an archive: %w", err)
 	}
 	return x.err

@@ -26,6 +26,7 @@ var storeys = map[string]int{
 	"internal/fanout":    0,
 	"internal/histogram": 0,
 	"internal/leak":      0,
+	"internal/progress":  0,
 	"internal/typo":      0,
 	"epoch":              0,
 	"raft/wire":          0,

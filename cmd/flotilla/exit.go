@@ -126,6 +126,8 @@ func classify(err error) *exitError {
 		return fail(exitUsage, err, "see: flotilla serve --help; to try it out: flotilla dev")
 	case errors.As(err, &unsafe):
 		return &exitError{exitRefused, "unsafe", err, ""}
+	case errors.Is(err, flotilla.ErrUnfinished):
+		return &exitError{exitRefused, "unfinished", err, "run the same 'flotilla snapshot restore' again, then start the node"}
 	case errors.Is(err, catalog.ErrInUse), errors.Is(err, logstore.ErrInUse):
 		return &exitError{exitUnavailable, "in_use", err, "stop the process that holds it, or choose another --data"}
 	case errors.Is(err, catalog.ErrNewerFormat):

@@ -5,12 +5,14 @@ import (
 	"io"
 	"os"
 
+	"flotilla/internal/progress"
+
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 )
 
 func main() {
-	os.Exit(run(os.Args, &shell{in: os.Stdin, out: os.Stdout, err: os.Stderr, terminal: isTerminal(os.Stdout), attended: attended()}))
+	os.Exit(run(os.Args, &shell{in: os.Stdin, out: os.Stdout, err: os.Stderr, terminal: isTerminal(os.Stdout), live: progress.Mode(isTerminal(os.Stderr)), attended: attended()}))
 }
 
 // shell is the process's surroundings as the commands see them.
@@ -19,9 +21,14 @@ type shell struct {
 	out, err io.Writer
 	// terminal says whether out is one: tables and colour there, JSON elsewhere.
 	terminal bool
+	// live says whether err is one.
+	live progress.Mode
 	// attended says whether there is somebody to be asked.
 	attended bool
 }
+
+// progress is told on stderr: stdout has the result.
+func (sh *shell) progress() *progress.Progress { return progress.New(sh.err, sh.live) }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 

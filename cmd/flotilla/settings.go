@@ -55,12 +55,6 @@ func text(name, value, usage string) cli.Flag {
 	return f
 }
 
-// hidden keeps a flag out of the help: the interface names it, and it has no effect yet.
-func hidden(f cli.Flag) cli.Flag {
-	f.(*cli.StringFlag).Hidden = true
-	return f
-}
-
 // toggle declares a flag without a value.
 func toggle(name, usage string) cli.Flag {
 	return &cli.BoolFlag{Name: name, Usage: usage + " [$" + envName(name) + "]", DisableDefaultText: true}

@@ -1,0 +1,130 @@
+// Package progress tells people how far a long transfer of bytes has come: size, rate and time left, on one line that changes on a terminal,
+// on lines now and then elsewhere. It hides when something is worth saying; how much is through is told by its owner.
+//
+//	p := progress.New(os.Stderr, progress.Live)
+//	defer p.End()
+//	p.Moved("group 3", done, total)
+//	p.Step("group 3 is saved")
+package progress
+
+import (
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// liveEvery is how often a terminal is told how far something has come, and linesEvery a file.
+const (
+	liveEvery  = 200 * time.Millisecond
+	linesEvery = 10 * time.Second
+)
+
+// Mode says what it is told to.
+type Mode bool
+
+// The modes.
+const (
+	// Lines is for files and pipes.
+	Lines Mode = false
+	// Live is for a terminal, where a line can change.
+	Live Mode = true
+)
+
+// Progress says how far something has come. It is safe for concurrent use.
+type Progress struct {
+	w     io.Writer
+	mode  Mode
+	now   func() time.Time
+	start time.Time
+
+	mu struct {
+		sync.Mutex
+		told  time.Time
+		width int // of the line on the terminal
+	}
+}
+
+// New returns a Progress that writes to w, whose failures nobody learns of.
+func New(w io.Writer, mode Mode) *Progress {
+	p := &Progress{w: w, mode: mode, now: time.Now}
+	p.start = p.now()
+	p.mu.told = p.start
+	return p
+}
+
+// Moved says that done bytes of about total are through, 0 for nobody knows; what says of what.
+func (p *Progress) Moved(what string, done, total int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now, every := p.now(), linesEvery
+	if bool(p.mode) {
+		every = liveEvery
+	}
+	if now.Sub(p.mu.told) < every {
+		return
+	}
+	p.mu.told = now
+	p.say(what + ": " + pace(done, total, now.Sub(p.start)))
+}
+
+// Step says that something is done, however short ago something was said.
+func (p *Progress) Step(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+	fmt.Fprintln(p.w, text)
+	p.mu.told = p.now()
+}
+
+// End leaves no half line behind.
+func (p *Progress) End() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.clear()
+}
+
+// say writes text, in the place of what was there on a terminal; p.mu is held.
+func (p *Progress) say(text string) {
+	if !bool(p.mode) {
+		fmt.Fprintln(p.w, text)
+		return
+	}
+	fmt.Fprintf(p.w, "\r%-*s", p.mu.width, text)
+	p.mu.width = len(text)
+}
+
+func (p *Progress) clear() {
+	if bool(p.mode) && p.mu.width > 0 {
+		fmt.Fprintf(p.w, "\r%*s\r", p.mu.width, "")
+		p.mu.width = 0
+	}
+}
+
+// pace is like "1.5 GiB of about 3.0 GiB, 30.2 MiB/s, 51s left".
+func pace(done, total int64, took time.Duration) string {
+	text := Size(done)
+	if total > done {
+		text += " of about " + Size(total)
+	}
+	rate := float64(done) / max(took.Seconds(), 1e-3)
+	if done == 0 || took < time.Second {
+		return text
+	}
+	text += ", " + Size(int64(rate)) + "/s"
+	if total > done {
+		left := time.Duration(float64(total-done) / rate * float64(time.Second))
+		text += fmt.Sprintf(", %v left", left.Round(time.Second))
+	}
+	return text
+}
+
+// Size is n bytes for people to read.
+func Size(n int64) string {
+	for i, unit := range []string{"GiB", "MiB", "KiB"} {
+		if size := int64(1) << (30 - 10*i); n >= size {
+			return fmt.Sprintf("%.1f %s", float64(n)/float64(size), unit)
+		}
+	}
+	return fmt.Sprintf("%d B", n)
+}

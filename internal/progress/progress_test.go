@@ -1,0 +1,47 @@
+package progress
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestPace: size, rate and time left, each once it is known.
+func TestPace(t *testing.T) {
+	for _, c := range []struct {
+		done, total int64
+		took        time.Duration
+		want        string
+	}{
+		{0, 0, time.Minute, "0 B"},
+		{1000, 0, time.Millisecond, "1000 B"},
+		{3 << 19, 3 << 20, 3 * time.Second, "1.5 MiB of about 3.0 MiB, 512.0 KiB/s, 3s left"},
+		{5 << 30, 5 << 30, 10 * time.Second, "5.0 GiB, 512.0 MiB/s"},
+		{1 << 20, 1 << 40, time.Second, "1.0 MiB of about 1024.0 GiB, 1.0 MiB/s, 291h16m15s left"},
+	} {
+		if got := pace(c.done, c.total, c.took); got != c.want {
+			t.Errorf("%d of %d in %v: %q, want %q", c.done, c.total, c.took, got, c.want)
+		}
+	}
+}
+
+// TestProgress: one line that changes where somebody looks, lines now and then elsewhere.
+func TestProgress(t *testing.T) {
+	for _, live := range []Mode{Live, Lines} {
+		var out bytes.Buffer
+		p := New(&out, live)
+		now := p.start
+		p.now = func() time.Time { return now }
+		for i := range int64(100) {
+			now = now.Add(100 * time.Millisecond)
+			p.Moved("group 1", i<<20, 100<<20)
+		}
+		p.Step("group 1 is done")
+		p.End()
+		lines, changes := strings.Count(out.String(), "\n"), strings.Count(out.String(), "\rgroup")
+		if live == Live && (lines != 1 || changes != 51) || live == Lines && (lines != 2 || changes != 0) {
+			t.Errorf("on a terminal: %t; %d lines, %d changes of one:\n%q", live, lines, changes, out.String())
+		}
+	}
+}

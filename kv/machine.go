@@ -80,7 +80,7 @@ func (m *Machine) writeOnce(c *Command) Result {
 	case c.Sequence == 0 || c.Acked > c.Sequence:
 		return Result{Status: StatusInvalid}
 	}
-	s.acknowledge(c.Acked)
+	m.sessions.acknowledge(s, c.Acked)
 	switch {
 	case c.Sequence < s.acked:
 		return Result{Status: StatusAcknowledged}
@@ -88,10 +88,12 @@ func (m *Machine) writeOnce(c *Command) Result {
 		return Result{Status: StatusWindow}
 	}
 	m.sessions.fit(s, c.Sequence)
-	kept := s.at(c.Sequence)
+	kept := *s.at(c.Sequence)
 	if kept.status == 0 || mutant.Is(mutant.RepeatCommands) {
 		r := m.write(c)
-		*kept = outcome{status: r.Status, revision: r.Revision}
+		kept = outcome{status: r.Status, revision: r.Revision}
+		m.sessions.own(s)
+		*s.at(c.Sequence) = kept
 	}
 	return Result{Status: kept.status, Revision: kept.revision}
 }

@@ -1,6 +1,10 @@
 package kv
 
-import "flotilla/internal/assert"
+import (
+	"slices"
+
+	"flotilla/internal/assert"
+)
 
 // outcome is the kept result of one sequence; a zero status means that it has not been applied.
 type outcome struct {
@@ -11,9 +15,11 @@ type outcome struct {
 // session holds the outcomes of the sequences [acked, acked+len(ring)); sequence s lies at s modulo
 // len(ring), a power of two.
 type session struct {
-	id         SessionID
-	acked      Sequence
-	ring       []outcome
+	id    SessionID
+	acked Sequence
+	ring  []outcome
+	// era is the table's when the ring was made. A ring of an earlier era may be that of a frozen state, too: it is not written to.
+	era        uint64
 	prev, next *session
 }
 
@@ -24,6 +30,8 @@ type sessions struct {
 	root    session
 	last    SessionID
 	results int
+	// era counts how often the table was frozen.
+	era uint64
 }
 
 func newSessions() *sessions {
@@ -38,7 +46,7 @@ func (t *sessions) open() *session {
 		t.drop(t.root.prev)
 	}
 	t.last++
-	s := &session{id: t.last, acked: 1}
+	s := &session{id: t.last, acked: 1, era: t.era}
 	t.byID[s.id] = s
 	t.pushFront(s)
 	return s
@@ -102,19 +110,27 @@ func (t *sessions) fit(s *session, q Sequence) {
 		ring[at&Sequence(size-1)] = s.ring[at&Sequence(len(s.ring)-1)]
 	}
 	t.results += size - len(s.ring)
-	s.ring = ring
+	s.ring, s.era = ring, t.era
 }
 
-// acknowledge forgets the outcomes of all sequences below mark.
-func (s *session) acknowledge(mark Sequence) {
+// own makes s's ring one that can be written to.
+func (t *sessions) own(s *session) {
+	if s.era != t.era {
+		s.ring, s.era = slices.Clone(s.ring), t.era
+	}
+}
+
+// acknowledge forgets the outcomes of all of s's sequences below mark.
+func (t *sessions) acknowledge(s *session, mark Sequence) {
 	if mark <= s.acked {
 		return
 	}
+	t.own(s)
 	for i := range min(mark-s.acked, Sequence(len(s.ring))) {
 		*s.at(s.acked + i) = outcome{}
 	}
 	s.acked = mark
 }
 
-// at returns the place of sequence q, which the ring covers.
+// at returns the place of sequence q, which the ring covers. Whoever writes there owns the ring.
 func (s *session) at(q Sequence) *outcome { return &s.ring[q&Sequence(len(s.ring)-1)] }

@@ -16,8 +16,8 @@ var _ multiraft.Snapshotter = (*Machine)(nil)
 // stateVersion stands first in every state that was written. Another one is not understood (F17).
 const stateVersion = 1
 
-// frozen is a state as of a moment. The tree shares its nodes with the machine's, which copies those that it writes to; the
-// sessions are a copy.
+// frozen is a state as of a moment. It shares the nodes of the tree and the results of the sessions with the machine, which copies
+// those that it writes to.
 type frozen struct {
 	tree     *btree.Map[string, item]
 	revision Revision
@@ -25,19 +25,16 @@ type frozen struct {
 	sessions []session // the most recently used first; not linked
 }
 
-// Freeze implements multiraft.Snapshotter. It costs a copy of the sessions' results, MaxResults at most; the tree's costs the
-// writes that come after it a copy of each node they touch first.
+// Freeze implements multiraft.Snapshotter. It costs a look at each session. What it shares with the machine costs the writes that come
+// after it: each node of the tree and each session's results are copied when they are first written to.
 func (m *Machine) Freeze() (multiraft.Frozen, error) {
 	t := m.sessions
 	f := &frozen{tree: m.tree.Copy(), revision: m.revision, last: t.last, sessions: make([]session, 0, len(t.byID))}
-	outcomes := make([]outcome, 0, t.results)
 	for s := t.root.next; s != &t.root; s = s.next {
-		from := len(outcomes)
-		outcomes = append(outcomes, s.ring...)
-		f.sessions = append(f.sessions, session{id: s.id, acked: s.acked, ring: outcomes[from:len(outcomes):len(outcomes)]})
+		f.sessions = append(f.sessions, session{id: s.id, acked: s.acked, ring: s.ring})
 	}
-	assert.That(len(f.sessions) == len(t.byID) && len(outcomes) == t.results, "%d sessions of %d, %d results of %d",
-		len(f.sessions), len(t.byID), len(outcomes), t.results)
+	t.era++
+	assert.That(len(f.sessions) == len(t.byID), "%d sessions of %d", len(f.sessions), len(t.byID))
 	if mutant.Is(mutant.DropSessions) {
 		f.sessions = nil
 	}

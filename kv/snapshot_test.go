@@ -386,12 +386,15 @@ func FuzzRestore(f *testing.F) {
 	})
 }
 
-// BenchmarkFreeze is what the group waits for, with a million items and all results that there may be.
+// BenchmarkFreeze is what the group waits for, with a million items and all sessions and results that there may be.
 func BenchmarkFreeze(b *testing.B) {
 	m := New()
-	for i := range MaxResults / MaxWindow {
+	for i := range MaxSessions {
 		s := open(b, m)
-		apply(b, m, in(put(fmt.Sprint(i), "v"), s, MaxWindow, 1))
+		apply(b, m, in(put(fmt.Sprint(i), "v"), s, MaxResults/MaxSessions, 1))
+	}
+	if now := stats(b, m); now.Sessions != MaxSessions || now.Results != MaxResults {
+		b.Fatalf("%+v", now)
 	}
 	for i := range 1_000_000 {
 		apply(b, m, put(fmt.Sprintf("k%07d", i), "v"))

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -30,6 +31,10 @@ type Cluster struct {
 	grows bool
 	// joins are the nodes that join a cluster which was born by a list.
 	joins []int
+	// restored says that the nodes' directories are there before their first start.
+	restored bool
+	// certs is where authority and certificates are: Dir, or that of the cluster that this one is made of.
+	certs string
 }
 
 type node struct {
@@ -64,11 +69,11 @@ func NewCluster(dir string, n int, serveFlags ...string) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{Dir: dir, bin: bin, extra: serveFlags}
-	if _, err := run(bin, "cert", "init", "--out", c.path("ca")); err != nil {
+	c := &Cluster{Dir: dir, bin: bin, extra: serveFlags, certs: dir}
+	if _, err := run(bin, "cert", "init", "--out", c.caDir()); err != nil {
 		return nil, err
 	}
-	if _, err := run(bin, "cert", "client", "--ca", c.path("ca"), "--out", c.ClientTLSDir()); err != nil {
+	if _, err := run(bin, "cert", "client", "--ca", c.caDir(), "--out", c.ClientTLSDir()); err != nil {
 		return nil, err
 	}
 	for range n {
@@ -82,8 +87,10 @@ func NewCluster(dir string, n int, serveFlags ...string) (*Cluster, error) {
 // Prepare makes ports and a certificate for one more node, of the next id.
 func (c *Cluster) Prepare() error {
 	id := len(c.nodes) + 1
-	if _, err := run(c.bin, "cert", "node", "--ca", c.path("ca"), "--node-id", strconv.Itoa(id), "--host", "127.0.0.1", "--out", c.tlsDir(id)); err != nil {
-		return err
+	if _, err := os.Stat(c.tlsDir(id)); errors.Is(err, fs.ErrNotExist) { // else another cluster's node of this id has it
+		if _, err := run(c.bin, "cert", "node", "--ca", c.caDir(), "--node-id", strconv.Itoa(id), "--host", "127.0.0.1", "--out", c.tlsDir(id)); err != nil {
+			return err
+		}
 	}
 	peer, err := freePort()
 	if err != nil {
@@ -119,10 +126,11 @@ func (c *Cluster) Running() (ids []int) {
 func (c *Cluster) DataDir(id int) string { return c.path("node-" + strconv.Itoa(id)) }
 
 func (c *Cluster) path(name string) string { return filepath.Join(c.Dir, name) }
-func (c *Cluster) tlsDir(id int) string    { return c.path("tls-" + strconv.Itoa(id)) }
+func (c *Cluster) caDir() string           { return filepath.Join(c.certs, "ca") }
+func (c *Cluster) tlsDir(id int) string    { return filepath.Join(c.certs, "tls-"+strconv.Itoa(id)) }
 
 // ClientTLSDir is where the client certificate lies.
-func (c *Cluster) ClientTLSDir() string { return c.path("tls-client") }
+func (c *Cluster) ClientTLSDir() string { return filepath.Join(c.certs, "tls-client") }
 
 // Size is the number of nodes, running or not.
 func (c *Cluster) Size() int { return len(c.nodes) }
@@ -154,6 +162,7 @@ func (c *Cluster) Start(id int, env ...string) error {
 		"--listen", n.peer, "--http", n.http,
 	}
 	switch {
+	case c.restored:
 	case !c.grows && !slices.Contains(c.joins, id):
 		args = append(args, "--initial-cluster", strings.Join(initial, ","))
 	case c.grows && id == 1:

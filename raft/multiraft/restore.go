@@ -38,6 +38,10 @@ func (e *Engine) restore(cfg *GroupConfig, state wire.GroupState) (restored, err
 			if errors.Is(err, snapshotstream.ErrCorrupt) {
 				continue
 			}
+			if errors.Is(err, wire.ErrNoSpace) && r.applied+1 >= r.state.First {
+				e.emit(SnapshotFailed{Group: cfg.ID, Err: err})
+				break // as before its install: a leader offers it again
+			}
 			if err != nil {
 				return r, fmt.Errorf("snapshot at %d: %w", s.Index, err)
 			}

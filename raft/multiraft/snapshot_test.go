@@ -128,21 +128,7 @@ func TestInstallIsFinishedAtTheStart(t *testing.T) {
 		c.net.isolate(behind.id, true)
 		fill(t, leader.engine, 1, 200)
 		waitFor(t, "a compacted log", func() bool { return leader.first(1) > 100 })
-		died := make(chan struct{})
-		for _, n := range c.nodes {
-			n.runner.mu.arrived = func(id wire.NodeID) bool {
-				select {
-				case <-died:
-					return true
-				default:
-				}
-				c.kill(id)
-				close(died)
-				return false
-			}
-		}
-		c.net.isolate(behind.id, false)
-		<-died
+		c.killOnArrival(behind)
 		had := behind.snaps
 		s, _, _ := had.Newest(1)
 		if _, last := behind.log.Bounds(1); last >= s.Index {
@@ -152,6 +138,55 @@ func TestInstallIsFinishedAtTheStart(t *testing.T) {
 		st, _ := behind.engine.GroupStatus(1)
 		if st.Err != nil || st.Applied < s.Index || behind.machines[1].restored() != 1 || behind.first(1) != s.Index+1 {
 			t.Fatalf("after the start: %+v, log from %d, %d restored", st, behind.first(1), behind.machines[1].restored())
+		}
+		c.waitApplied(1, fill(t, c.leader(1).engine, 1, 1).Index)
+		c.same(1)
+	})
+}
+
+// killOnArrival has a follower get a snapshot, and dies with it before it is installed.
+func (c *cluster) killOnArrival(behind *node) {
+	died := make(chan struct{})
+	for _, n := range c.nodes {
+		n.runner.mu.arrived = func(id wire.NodeID) bool {
+			select {
+			case <-died:
+				return true
+			default:
+			}
+			c.kill(id)
+			close(died)
+			return false
+		}
+	}
+	c.net.isolate(behind.id, false)
+	<-died
+}
+
+// P37: a start without space for the snapshot that is to be installed goes on with what there was before; it is offered again.
+func TestStartWithoutSpaceForASnapshot(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := withSnapshots(newCluster(t, 3, 1), 4000)
+		c.startAll()
+		defer c.killAll()
+		leader := c.leader(1)
+		behind := c.other(leader)
+		c.net.isolate(behind.id, true)
+		fill(t, leader.engine, 1, 200)
+		waitFor(t, "a compacted log", func() bool { return leader.first(1) > 100 })
+		c.killOnArrival(behind)
+		tries := 0
+		full := &recorder{onRestore: func(wire.Index) error {
+			if tries++; tries == 1 {
+				return wire.ErrNoSpace
+			}
+			return nil
+		}}
+		c.machines = func(wire.NodeID, wire.GroupID) StateMachine { return full }
+		c.start(behind.id)
+		behind.machines[1] = full
+		if st, _ := behind.engine.GroupStatus(1); st.Err != nil || tries != 1 {
+			t.Fatalf("after the start: %+v, tried %d times", st, tries)
 		}
 		c.waitApplied(1, fill(t, c.leader(1).engine, 1, 1).Index)
 		c.same(1)

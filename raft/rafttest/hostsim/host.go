@@ -9,6 +9,7 @@ import (
 	"flotilla/catalog"
 	"flotilla/epoch"
 	"flotilla/kv"
+	"flotilla/raft"
 	"flotilla/raft/logstore/logstoretest"
 	"flotilla/raft/multiraft"
 	"flotilla/raft/rafttest"
@@ -52,6 +53,8 @@ type host struct {
 	starting bool // groups are being taken up
 	dying    bool // the power is cut, and the end of it is on the agenda
 	rots     bool // its end damages a snapshot
+	// broken is the data group of which this disk has lost what a start needs, 0 for none.
+	broken   wire.GroupID
 	ready    bool
 	stopping bool
 	failed   bool // its log is fenced, or a group quarantined
@@ -375,11 +378,13 @@ func (s *Sim) event(h *host, e multiraft.Event) {
 		h.ready = true
 		s.broken("readiness", s.checks.readiness.Flipped(h.id, h.life, e.Term, s.appliedTerm(h)))
 	case multiraft.GroupQuarantined:
-		if s.tell("node %d: group %d is quarantined", h.id, e.Group); !errors.Is(e.Err, errMachine) {
+		s.stats.Quarantined++
+		switch s.tell("node %d: group %d is quarantined: %v", h.id, e.Group, e.Err); {
+		case errors.Is(e.Err, errMachine):
+			s.fail(h, 20*time.Second)
+		case h.broken != e.Group || !errors.Is(e.Err, raft.ErrInconsistent):
 			s.broken("quarantine", fmt.Errorf("node %d, group %d: %w", h.id, e.Group, e.Err))
 		}
-		s.stats.Quarantined++
-		s.fail(h, 20*time.Second)
 	case multiraft.MembershipChanged:
 		s.tell("node %d: group %d has %s", h.id, e.Group, rafttest.FormatMembership(&e.Membership))
 		s.effect(e.Group, &e.Membership)

@@ -109,6 +109,9 @@ func (s *Sim) lose() {
 		s.removeByForce(h)
 		return
 	}
+	if chance(s.rng, 400) && s.breakReplica(h) {
+		return
+	}
 	s.stats.Replaced++
 	s.tell("node %d loses its disk", h.id)
 	s.crash(h)
@@ -148,7 +151,7 @@ func (s *Sim) repaired() bool {
 	v, h := s.newest(), s.care.victim
 	n, _ := v.Topology.Find(h.id)
 	switch {
-	case s.care.forced && n.State != catalog.NodeRemoved, h.haunted, !s.settled(v):
+	case s.care.forced && n.State != catalog.NodeRemoved, h.haunted, h.broken != wire.MetadataGroup, !s.settled(v):
 		return false
 	case n.State == catalog.NodeRemoved:
 		return true

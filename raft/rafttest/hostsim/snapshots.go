@@ -21,8 +21,10 @@ type Snapshots struct {
 	Ballast int
 	// ChunkMax is how long a sender takes for a chunk, WriteMax how long a snapshot is written.
 	ChunkMax, WriteMax time.Duration
-	// Flips is the rate of chunks damaged on their way, DieHolding of receivers that die holding a snapshot that is not installed.
+	// Flips is the rate of chunks damaged on their way, DieHolding that of receivers that die holding a snapshot that is not installed.
 	Flips, DieHolding int
+	// NoSpace is the rate of snapshots for which a machine has no space.
+	NoSpace int
 	// PowerEvery, RotEvery and MakeEvery are the mean times between power cuts at some change of a disk of snapshots, between crashes
 	// after which the newest snapshot of a group is damaged, and between snapshots that somebody asks for.
 	PowerEvery, RotEvery, MakeEvery time.Duration
@@ -46,7 +48,7 @@ func (p *Plan) drawSnapshots() {
 	if chance(r, 500) {
 		s.Flips = pick(r, 5, 50, 500)
 	}
-	s.DieHolding = pick(r, 0, 30, 300)
+	s.DieHolding, s.NoSpace = pick(r, 0, 30, 300), pick(r, 0, 0, 50, 300)
 	s.PowerEvery = fault(r, 20*time.Second, 3*time.Minute)
 	s.RotEvery = fault(r, 20*time.Second, 3*time.Minute)
 	s.MakeEvery = fault(r, 5*time.Second, 2*time.Minute)
@@ -57,8 +59,8 @@ func (s *Snapshots) String() string {
 	if s.SnapshotBytes == 0 {
 		return "no snapshots"
 	}
-	return fmt.Sprintf("a snapshot each %d bytes, tail %d, ballast %d, %d sends, chunk %v write %v; flips %d die holding %d; every: power cut %v rot %v made %v",
-		s.SnapshotBytes, s.TailBytes, s.Ballast, s.Sends, s.ChunkMax, s.WriteMax, s.Flips, s.DieHolding, s.PowerEvery, s.RotEvery, s.MakeEvery)
+	return fmt.Sprintf("a snapshot each %d bytes, tail %d, ballast %d, %d sends, chunk %v write %v; flips %d die holding %d no space %d; every: power cut %v rot %v made %v",
+		s.SnapshotBytes, s.TailBytes, s.Ballast, s.Sends, s.ChunkMax, s.WriteMax, s.Flips, s.DieHolding, s.NoSpace, s.PowerEvery, s.RotEvery, s.MakeEvery)
 }
 
 // openDepot takes the snapshots of a host up; false when the power was cut meanwhile.
@@ -137,7 +139,27 @@ func (s *Sim) rot(h *host) {
 	}
 	s.stats.Rotten++
 	s.tell("node %d: the snapshot of group %d at %d rots", h.id, g, held[0])
-	s.broken("depot", h.depot.Rot(g, s.rng.IntN))
+	s.broken("depot", h.depot.Rot(g, 1, s.rng.IntN))
+}
+
+// breakReplica damages all snapshots of a data group on h whose log begins behind them, and reports whether there is one: the replica has to
+// be made anew from its peers.
+func (s *Sim) breakReplica(h *host) bool {
+	if !h.up || h.depot.Cut() || s.plan.SnapshotBytes == 0 {
+		return false
+	}
+	for _, st := range h.disk.Groups() {
+		if st.Group == wire.MetadataGroup || st.First == 1 || len(h.depot.Held(st.Group)) == 0 {
+			continue
+		}
+		s.stats.Broken++
+		s.tell("node %d: all snapshots of group %d rot", h.id, st.Group)
+		s.broken("depot", h.depot.Rot(st.Group, 9, s.rng.IntN))
+		h.broken = st.Group
+		s.die(h)
+		return true
+	}
+	return false
 }
 
 // powerless ends a process whose disk has lost its power.

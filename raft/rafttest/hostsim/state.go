@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"flotilla/catalog"
 	"flotilla/raft/multiraft"
 	"flotilla/raft/rafttest/hostsim/check"
 	"flotilla/raft/wire"
@@ -76,7 +75,7 @@ func (m keeper) Restore(at wire.Index, state io.Reader) error {
 	switch {
 	case err != nil:
 		return err
-	case h.disk.full:
+	case !h.starting && s.noSpace(h.disk.full): // in memory: with a log that begins behind it, a start had no other way
 		return wire.ErrNoSpace
 	case m.fails:
 		return errMachine
@@ -97,6 +96,9 @@ func (m keeper) Restore(at wire.Index, state io.Reader) error {
 // Close implements io.Closer.
 func (m keeper) Close() error { return nil }
 
+// noSpace reports whether a machine has no space for a state.
+func (s *Sim) noSpace(full bool) bool { return full || chance(s.rng, s.rate(s.plan.NoSpace)) }
+
 // restored tells the checkers of a machine that has taken a state over.
 func (s *Sim) restored(h *host, g wire.GroupID, was, at wire.Index, raw []byte) {
 	sum := check.Sum(raw)
@@ -114,9 +116,13 @@ type ledger struct{ *metadata }
 // Freeze implements multiraft.Snapshotter.
 func (m ledger) Freeze() (multiraft.Frozen, error) {
 	view := m.h.catalog
-	view.Applied = 0 // entries without commands move it on some nodes and not on others
-	return m.h.s.freeze(m.h.metaCount, bytes.NewReader(view.AppendShared(nil)), func() error { return nil }), nil
+	return m.h.s.freeze(m.h.metaCount, writerTo(view.WriteState), func() error { return nil }), nil
 }
+
+type writerTo func(io.Writer) (int64, error)
+
+// WriteTo implements io.WriterTo.
+func (w writerTo) WriteTo(to io.Writer) (int64, error) { return w(to) }
 
 // Restore implements multiraft.Snapshotter: the state and how far it is are durable at once, or neither.
 func (m ledger) Restore(at wire.Index, state io.Reader) error {
@@ -125,7 +131,7 @@ func (m ledger) Restore(at wire.Index, state io.Reader) error {
 	switch {
 	case err != nil:
 		return err
-	case h.disk.full && h.disk.tight:
+	case s.noSpace(h.disk.full && h.disk.tight):
 		return wire.ErrNoSpace
 	case h.catalogFate == fateLost:
 		return errMachine
@@ -135,13 +141,12 @@ func (m ledger) Restore(at wire.Index, state io.Reader) error {
 	if err != nil {
 		return err
 	}
-	next, err := catalog.ReadShared(body)
+	was := h.catalog
+	next, err := was.Restored(at, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	s.restored(h, wire.MetadataGroup, h.catalog.Applied, at, raw)
-	was := h.catalog
-	next.Format, next.Born, next.Identity, next.Incarnation, next.Applied = was.Format, was.Born, was.Identity, was.Incarnation, at
 	h.catalog, h.metaCount = next, n
 	s.broken("epochs", s.checks.epochs.Applied(h.id, next.Epoch, next.EpochTerm))
 	if was.Topology.Version != next.Topology.Version {

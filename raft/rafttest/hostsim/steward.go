@@ -1,10 +1,13 @@
 package hostsim
 
 import (
+	"errors"
+	"slices"
 	"time"
 
 	"flotilla/catalog"
 	"flotilla/catalog/placement"
+	"flotilla/raft"
 	"flotilla/raft/multiraft"
 	"flotilla/raft/wire"
 )
@@ -14,6 +17,7 @@ const (
 	lookEvery         = 200 * time.Millisecond
 	restAfterError    = 500 * time.Millisecond
 	restAfterTransfer = 10 * time.Second
+	restAfterRefusal  = 2 * time.Second
 	// settledElections is after how many election timeouts a leader is asked to hand over for the sake of spread.
 	settledElections = 3
 )
@@ -59,7 +63,8 @@ func (s *Sim) lookNow(h *host) {
 			continue
 		}
 		settled := r.SteadyTicks > settledElections*int(s.plan.Election/s.plan.Heartbeat)
-		s.take(h, r, placement.Next(&view, r.ID, placement.View{Self: h.id, Members: r.Members, Alive: alive, Settled: settled}))
+		serves := func(n wire.NodeID) bool { return alive(n) && !slices.Contains(r.Refusing, n) }
+		s.take(h, r, placement.Next(&view, r.ID, placement.View{Self: h.id, Members: r.Members, Alive: serves, Settled: settled}))
 		if r.ID == wire.MetadataGroup {
 			s.planPlacements(h, &view)
 		}
@@ -132,6 +137,7 @@ func (s *Sim) tend(h *host, view *catalog.Snapshot, replicas []multiraft.GroupSt
 	for i := range replicas {
 		here[i] = replicas[i].ID
 	}
+	s.repair(h, view, replicas)
 	create, destroy := placement.Replicas(view, h.id, here)
 	for _, g := range destroy {
 		s.errand(h, h.steward.groups[g], "end a replica", restAfterError, func(done func(error)) { s.endReplica(h, g, done) })
@@ -153,13 +159,39 @@ func (s *Sim) tend(h *host, view *catalog.Snapshot, replicas []multiraft.GroupSt
 	}
 }
 
+// repair has replicas made anew whose disk has lost what they need.
+func (s *Sim) repair(h *host, view *catalog.Snapshot, replicas []multiraft.GroupStatus) {
+	var broken []wire.GroupID
+	for i := range replicas {
+		if errors.Is(replicas[i].Err, raft.ErrInconsistent) {
+			broken = append(broken, replicas[i].ID)
+		}
+	}
+	for _, c := range placement.Broken(view, h.id, broken) {
+		c.Generation = view.Identity.Generation
+		s.errand(h, h.steward.groups[c.ID], "tell that a replica is damaged", restAfterRefusal, func(done func(error)) {
+			s.propose(h, c, func(r catalog.Result, err error) {
+				s.tell("node %d has told that its replica of group %d is damaged: %v, %v", h.id, c.ID, r.Outcome, err)
+				if err == nil && r.Outcome.Refused() {
+					err = errRefused
+				}
+				done(err)
+			})
+		})
+	}
+}
+
+var errRefused = errors.New("refused")
+
 // endReplica ends the replica of a group, if there is one.
 func (s *Sim) endReplica(h *host, g wire.GroupID, done func(error)) {
 	h.stepper.RemoveGroup(g, func(err error) {
 		if err == nil && h.watchers[g] != nil {
 			s.stats.Ended++
 			s.tell("node %d has ended its replica of group %d", h.id, g)
-			h.watchers[g], h.machines[g] = nil, nil
+			if h.watchers[g], h.machines[g] = nil, nil; h.broken == g {
+				h.broken = wire.MetadataGroup
+			}
 			s.checks.watchers.Ended(h.id, g)
 			if !h.haunted {
 				s.checks.rebirths.Lost(h.id, g)

@@ -95,8 +95,8 @@ type Stats struct {
 	SnapshotsMade, SnapshotsSent, Resumed, Received int
 	Restored, Installed, Finished, Adopted, Asked   int
 	// Damaged on the disk, on the way, found so, found so twice; taken over by another transfer; without space; power cuts.
-	Rotten, Flipped, Corrupt, Struck, TakenOver, Spaceless, Powerless int
-	SnapshotBytes                                                     int64
+	Rotten, Broken, Flipped, Corrupt, Struck, TakenOver, Spaceless, Powerless int
+	SnapshotBytes                                                             int64
 }
 
 // Plus returns the sum of two counts.
@@ -113,7 +113,7 @@ func (s Stats) Plus(t Stats) Stats {
 		s.Disowned + t.Disowned, s.Created + t.Created, s.Deleted + t.Deleted,
 		s.SnapshotsMade + t.SnapshotsMade, s.SnapshotsSent + t.SnapshotsSent, s.Resumed + t.Resumed, s.Received + t.Received,
 		s.Restored + t.Restored, s.Installed + t.Installed, s.Finished + t.Finished, s.Adopted + t.Adopted, s.Asked + t.Asked,
-		s.Rotten + t.Rotten, s.Flipped + t.Flipped, s.Corrupt + t.Corrupt, s.Struck + t.Struck, s.TakenOver + t.TakenOver, s.Spaceless + t.Spaceless,
+		s.Rotten + t.Rotten, s.Broken + t.Broken, s.Flipped + t.Flipped, s.Corrupt + t.Corrupt, s.Struck + t.Struck, s.TakenOver + t.TakenOver, s.Spaceless + t.Spaceless,
 		s.Powerless + t.Powerless, s.SnapshotBytes + t.SnapshotBytes,
 	}
 }
@@ -125,11 +125,11 @@ func (s Stats) String() string {
 		"%d writes tried (%d acknowledged, %d unknown, %d repeated, %d conflicts), %d commands applied first; %d reads (%d answered, %d stale, %d of one's own write elsewhere); %d metadata commands\n"+
 		"%d joined, %d removed, %d disks replaced, %d lost ones came back (%d frames disowned); %d replicas made, %d ended, %d reports; %d groups created, %d deleted\n"+
 		"%d snapshots made (%d asked for), %d sent (%d bytes; %d gone on with, %d whole, %d taken over), %d taken over by machines, %d by logs (%d at a start, %d named there)\n"+
-		"%d rotten, %d damaged on the way (%d found, %d twice), %d without space, %d power cuts",
+		"%d rotten, %d replicas broken by it, %d damaged on the way (%d found, %d twice), %d without space, %d power cuts",
 		s.Simulated.Round(time.Second), s.Events, s.Turns, s.Commits, s.Frames, s.Lost, s.Refused, s.Connections, s.Forwards,
 		s.Elections, s.Epochs, s.Transfers, s.Changes, s.Crashes, s.Stops, s.Pauses, s.Cuts, s.DiskFaults, s.Quarantined, s.Restarts,
 		s.Writes, s.Acknowledged, s.Unknown, s.Repeated, s.Conflicts, s.Applied, s.Reads, s.ReadsOK, s.Stale, s.Followed, s.Metadata,
 		s.Joined, s.Left, s.Replaced, s.Ghosts, s.Disowned, s.Made, s.Ended, s.Reports, s.Created, s.Deleted,
 		s.SnapshotsMade, s.Asked, s.SnapshotsSent, s.SnapshotBytes, s.Resumed, s.Received, s.TakenOver, s.Restored, s.Installed, s.Finished, s.Adopted,
-		s.Rotten, s.Flipped, s.Corrupt, s.Struck, s.Spaceless, s.Powerless)
+		s.Rotten, s.Broken, s.Flipped, s.Corrupt, s.Struck, s.Spaceless, s.Powerless)
 }

@@ -71,11 +71,16 @@ func (d *Depot) Recovered() (adopted int) {
 	return adopted
 }
 
-// Rot flips a bit in the file of the newest snapshot of group g; draw chooses which.
-func (d *Depot) Rot(g wire.GroupID, draw func(n int) int) error {
-	h, _ := d.store.Newest(g)
-	file := fmt.Sprintf("/snap/%d/%020d-%020d.snap", g, h.Index, h.Term)
-	return d.disk.Flip(file, draw(8*d.disk.Size(file)))
+// Rot flips a bit in the file of the n newest snapshots of group g each; draw chooses which.
+func (d *Depot) Rot(g wire.GroupID, n int, draw func(n int) int) error {
+	list := d.store.List(g)
+	for _, h := range list[:min(n, len(list))] {
+		file := fmt.Sprintf("/snap/%d/%020d-%020d.snap", g, h.Index, h.Term)
+		if err := d.disk.Flip(file, draw(8*d.disk.Size(file))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Held are the indexes of the snapshots of g, the newest first.

@@ -58,7 +58,7 @@ const (
 )
 
 var reasonText = [numReasons]string{
-	ReasonNone: "done",
+	ReasonNone:     "done",
 	ReasonShutdown: "shutdown", ReasonStaleEpoch: "stale epoch", ReasonWrongCluster: "wrong cluster",
 	ReasonDuplicate: "duplicate", ReasonBadFrame: "bad frame", ReasonOverload: "overload", ReasonRemoved: "removed",
 	ReasonVersion: "version", ReasonGeneration: "generation", ReasonIdentity: "identity", ReasonSilence: "silence",

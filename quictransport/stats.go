@@ -106,7 +106,7 @@ func (t *Transport) Stats() Stats {
 	n := &t.counters
 	s := Stats{
 		Control: n.lanes[laneControl].snapshot(), Append: n.lanes[laneAppend].snapshot(), Forward: n.lanes[laneForward].snapshot(),
-		Snapshot: n.lanes[laneSnapshot].snapshot(),
+		Snapshot:     n.lanes[laneSnapshot].snapshot(),
 		FenceRefused: n.fenceRefused.Load(), FenceImplausible: n.fenceImplausible.Load(), AuthorityRefused: n.authorityRefused.Load(),
 		RefusalsHeard: n.refusalsHeard.Load(), Resent: n.resent.Load(), Unreachable: n.unreachable.Load(),
 		Connected: n.connected.Load(), Dials: n.dials.Load(), DialsFailed: n.dialsFailed.Load(),

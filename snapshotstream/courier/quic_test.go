@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,8 +31,8 @@ type member struct {
 	transport   *quictransport.Transport
 	// spoil, when not nil, is given each stream that is opened from here.
 	spoil func(Stream) Stream
-	// serve, when not nil, has incoming streams instead of the Courier.
-	serve func(context.Context, Stream)
+	// serve, when one is set, has incoming streams instead of the Courier.
+	serve atomic.Pointer[func(context.Context, Stream)]
 
 	up chan struct{} // told of each peer that is connected
 }
@@ -97,8 +98,8 @@ func (m *member) connect(conn net.PacketConn) {
 		Cluster: wire.ClusterID{1}, ClusterName: "alpha", Self: m.id, Incarnation: m.incarnation, Generation: 1, Conn: conn, TLS: m.tls, Fence: m.fence,
 		ResetKey: [32]byte{byte(m.id)},
 		Snapshot: func(ctx context.Context, from wire.NodeID, s *quictransport.Stream) {
-			if m.serve != nil {
-				m.serve(ctx, s)
+			if serve := m.serve.Load(); serve != nil {
+				(*serve)(ctx, s)
 				return
 			}
 			serving.Serve(ctx, from, s)
@@ -300,7 +301,7 @@ func TestCloseOverQUIC(t *testing.T) {
 						}}
 					}
 				} else { // to a receiver that reads no more
-					receiver.serve = func(ctx context.Context, s Stream) {
+					serve := func(ctx context.Context, s Stream) {
 						if b, err := readFrame(s); err != nil || len(b) == 0 {
 							t.Error(err)
 						}
@@ -313,6 +314,7 @@ func TestCloseOverQUIC(t *testing.T) {
 						}
 						heard <- err
 					}
+					receiver.serve.Store(&serve)
 				}
 				x := sender.send(receiver.id, 10, 1)
 				<-under

@@ -232,6 +232,31 @@ func TestRate(t *testing.T) {
 	}
 }
 
+// N6: so does what comes, from however many senders, each of which may be faster.
+func TestRateOfReceivers(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, w *world, a, _ *node) {
+		c := w.node(3, nil)
+		d := w.node(4, func(c *Config) { c.Rate = 1 << 20 })
+		began := time.Now()
+		a.make(20, 4<<20)
+		c.makeOf(group+1, 20, 4<<20)
+		x := a.send(4, 20, 1)
+		ended := make(chan error, 1)
+		m := announce(3, 4, 20)
+		m.Group = group + 1
+		c.Send(t.Context(), m, 1, func() {}, func(err error) { ended <- err })
+		if err := errors.Join(<-x.ended, <-ended); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took < 7*time.Second || took > 9*time.Second {
+			t.Errorf("twice 4 MiB at 1 MiB/s took %v", took)
+		}
+		if n := d.Stats().ReceivedBytes; n != 8<<20 {
+			t.Errorf("%d bytes received", n)
+		}
+	})
+}
+
 // Operators see what is under way on both sides.
 func TestTransfersAreShown(t *testing.T) {
 	bubble(t, func(c *Config) { c.Rate = 1 << 20 }, func(t *testing.T, _ *world, a, b *node) {

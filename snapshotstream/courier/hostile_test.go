@@ -99,6 +99,70 @@ func TestInstalls(t *testing.T) {
 	})
 }
 
+// One that comes whole while another one is being installed waits in the store.
+func TestOneInstallAtATime(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, w *world, a, b *node) {
+		c := w.node(3, nil)
+		c.make(20, 5*chunk)
+		h := a.make(30, 5*chunk)
+		x, err := a.store.Open(group, 30)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer x.Close()
+		release := make(chan error)
+		b.install = func(context.Context, wire.Snapshot) error { return <-release }
+		mine, theirs := newPipe()
+		w.served.Go(func() { b.Serve(context.Background(), 1, theirs) })
+		calls(mine, &call{stamp: a.fence.Stamp(), m: announce(1, 2, 30), offers: []offer{{30, h.ID}}})
+		if _, err := readFrame(mine); err != nil { // agreed
+			t.Fatal(err)
+		}
+		if err := c.deliver(2, 20, 1); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := snapshotstream.Send(t.Context(), mine, x, snapshotstream.SendConfig{Stamp: a.stamp}); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.installs(); !slices.Equal(got, []wire.Index{20}) {
+			t.Errorf("installs %v at once", got)
+		}
+		release <- nil
+		synctest.Wait()
+		if err := a.deliver(2, 30, 25); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.installs(); !slices.Equal(got, []wire.Index{20, 30}) {
+			t.Errorf("installed %v", got)
+		}
+		release <- nil
+	})
+}
+
+// What is here whole is installed though the line broke in front of the last answer.
+func TestLastAnswerIsLost(t *testing.T) {
+	said := 0
+	for _, cut := range []bool{false, true} {
+		bubble(t, nil, func(t *testing.T, w *world, a, b *node) {
+			a.make(20, 5*chunk)
+			w.serve = func(receiver *pipe) {
+				if cut {
+					receiver.limit = said
+				}
+				b.Serve(context.Background(), 1, receiver)
+				said = receiver.written
+			}
+			if err := a.deliver(2, 20, 1); (err != nil) != cut {
+				t.Errorf("cut %v: %v", cut, err)
+			}
+			w.served.Wait()
+			if got := b.installs(); !slices.Equal(got, []wire.Index{20}) || len(b.failed) != 0 {
+				t.Errorf("cut %v: installed %v, told %v", cut, got, b.failed)
+			}
+		})
+	}
+}
+
 // P36: every bit that changes on the way is found, and what was changed is never installed.
 func TestFlippedBitsInFlight(t *testing.T) {
 	const size = 30 * chunk

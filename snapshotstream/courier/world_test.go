@@ -164,10 +164,15 @@ func bodyOf(i wire.Index, size int) []byte {
 
 const group = wire.GroupID(7)
 
-// make makes a snapshot of the group at i on a node's disk.
+// make makes a snapshot of the group at i on a node's disk, makeOf one of any group.
 func (n *node) make(i wire.Index, size int) snapshotstream.Header {
 	n.w.t.Helper()
-	w, err := n.store.Create(snapshotstream.State{Group: group, Index: i, Term: 3, Membership: wire.Membership{Voters: []wire.NodeID{1, 2}}})
+	return n.makeOf(group, i, size)
+}
+
+func (n *node) makeOf(g wire.GroupID, i wire.Index, size int) snapshotstream.Header {
+	n.w.t.Helper()
+	w, err := n.store.Create(snapshotstream.State{Group: g, Index: i, Term: 3, Membership: wire.Membership{Voters: []wire.NodeID{1, 2}}})
 	if err == nil {
 		_, err = w.Write(bodyOf(i, size))
 	}

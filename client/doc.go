@@ -6,7 +6,9 @@
 // until the caller's context ends, with jittered back-off; a write is retried after an unknown outcome only because
 // its session makes that safe.
 //
-// A Client owns one UDP socket, one connection to each node it talks to, and one session in each group it writes to.
+// A Client owns one UDP socket, one connection to each node it talks to, and one session in each group it writes to. Export and
+// Save, which fetch whole states for backups, use connections of their own.
+//
 // All methods are safe for concurrent use, and made for many callers at a time: what they ask of one node at the
 // same moment travels together. Close joins every goroutine the client started. Example:
 //

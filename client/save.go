@@ -12,7 +12,8 @@ import (
 
 // Saving says how far a Save has come.
 type Saving struct {
-	// Header is that of the snapshot on its way, Nth of Of groups. Of is 1 until group 0's state is known.
+	// Header is that of the snapshot on its way, Nth of Of groups; while it is waited for, as a node writes it, nothing of it but the
+	// group is known. Of is 1 until group 0's state is known.
 	Header  snapshotstream.Header
 	Nth, Of int
 	// Done bytes are through, of about Total.
@@ -27,6 +28,9 @@ type Saving struct {
 func (c *Client) Save(ctx context.Context, f *archive.File, tell func(Saving)) ([]snapshotstream.Header, error) {
 	s := &saving{file: f, tell: tell, all: 1}
 	for g, more := f.Next(); more; g, more = f.Next() {
+		now := s.next()
+		now.Header.Group = g
+		s.say(now)
 		if err := c.Export(ctx, g, s.take); err != nil {
 			return nil, err
 		}
@@ -50,9 +54,10 @@ func (s *saving) take(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	now := Saving{Header: d.Header(), Nth: len(s.groups) + 1, Of: s.all, Done: s.done}
+	now := s.next()
+	now.Header = d.Header()
 	size := now.Header.FileSize()
-	now.Total = (s.done + size) / int64(now.Nth) * int64(now.Of)
+	now.Total = (s.done + size) * int64(now.Of) / int64(now.Nth) // the others are about as long
 	h, err := s.file.Add(&watched{r: io.MultiReader(&lead, r), moved: func(n int) {
 		now.Done += int64(n)
 		s.say(now)
@@ -71,6 +76,8 @@ func (s *saving) take(r io.Reader) error {
 	s.say(now)
 	return nil
 }
+
+func (s *saving) next() Saving { return Saving{Nth: len(s.groups) + 1, Of: s.all, Done: s.done} }
 
 func (s *saving) say(now Saving) {
 	if s.tell != nil {

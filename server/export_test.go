@@ -4,17 +4,23 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"flotilla/catalog"
 	"flotilla/client"
 	"flotilla/client/protocol"
 	"flotilla/raft/wire"
 	"flotilla/snapshotstream"
+	"flotilla/snapshotstream/archive"
 )
 
 // snapshotOf returns a snapshot of group g with n bytes of state.
@@ -24,6 +30,12 @@ func snapshotOf(t testing.TB, g wire.GroupID, n int) (file, state []byte) {
 	for i := range state {
 		state[i] = byte(rand.Uint32())
 	}
+	return encodedOf(t, g, state), state
+}
+
+// encodedOf is a snapshot of group g with that state.
+func encodedOf(t testing.TB, g wire.GroupID, state []byte) []byte {
+	t.Helper()
 	at := snapshotstream.State{Group: g, Index: 9, Term: 2, Membership: wire.Membership{Voters: []wire.NodeID{1, 2, 3}}, Epoch: 7}
 	h := must[snapshotstream.Header](t)(snapshotstream.HeaderOf(at, bytes.NewReader(state), 64<<10))
 	var b bytes.Buffer
@@ -34,7 +46,7 @@ func snapshotOf(t testing.TB, g wire.GroupID, n int) (file, state []byte) {
 	if err := enc.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return b.Bytes(), state
+	return b.Bytes()
 }
 
 // exporting has every node of c export what export writes.
@@ -246,5 +258,84 @@ func TestExportMemory(t *testing.T) {
 	}
 	if grown := int64(most.HeapAlloc) - int64(before.HeapAlloc); grown > 32<<20 {
 		t.Errorf("%d bytes of heap for a snapshot of %d", grown, len(file))
+	}
+}
+
+// catalogOf is the state of a group 0 that knows groups 1 to n, of index 9 as its snapshot.
+func catalogOf(t testing.TB, n int) []byte {
+	t.Helper()
+	c := &catalog.Snapshot{
+		Settings: catalog.Settings{Groups: uint64(n), Replication: 3}, Topology: catalog.Topology{Version: 1}, Routing: catalog.Routing{Version: 1}, Applied: 9, Epoch: 7, EpochTerm: 2,
+	}
+	for id := range wire.NodeID(3) {
+		c.Topology.Nodes = append(c.Topology.Nodes, catalog.Node{ID: id + 1, Addr: fmt.Sprintf("n%d:1", id), State: catalog.NodeListed})
+	}
+	for g := range wire.GroupID(n + 1) {
+		c.Groups = append(c.Groups, catalog.Group{ID: g, Voters: []wire.NodeID{1, 2, 3}}.Founded())
+	}
+	for i := range c.Routing.Shards {
+		c.Routing.Shards[i] = 1
+	}
+	var b bytes.Buffer
+	if _, err := c.WriteState(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// TestSave: a cluster comes into one file although every snapshot breaks off once in the middle; what is told of it adds up; a file that
+// cannot be written is told as it is.
+func TestSave(t *testing.T) {
+	c := newCluster(t, newBackend(4), 3, defaultLimits())
+	files, states := map[wire.GroupID][]byte{}, map[wire.GroupID][]byte{}
+	for g := range wire.GroupID(5) {
+		files[g], states[g] = snapshotOf(t, g, 1+int(g)<<20)
+	}
+	files[0], states[0] = encodedOf(t, 0, catalogOf(t, 4)), catalogOf(t, 4)
+	c.mu.Lock()
+	c.mu.leaders[0] = 2
+	c.mu.Unlock()
+	tries := map[wire.GroupID]int{}
+	var mu sync.Mutex
+	c.exporting(func(_ context.Context, g wire.GroupID, w io.Writer) error {
+		mu.Lock()
+		tries[g]++
+		file := files[g]
+		if tries[g] == 1 {
+			file = file[:len(file)/2]
+		}
+		mu.Unlock()
+		_, err := w.Write(file)
+		return err
+	})
+	path := filepath.Join(t.TempDir(), "file")
+	m := archive.Manifest{ClusterID: wire.ClusterID{1}, Cluster: "test", Saved: time.Unix(1, 0).UTC()}
+	f := must[*archive.File](t)(archive.Create(path, m, archive.Fresh))
+	var saved int
+	var last client.Saving
+	headers, err := c.dial(t).Save(t.Context(), f, func(now client.Saving) {
+		if now.Saved {
+			saved++
+		}
+		last = now
+	})
+	if err != nil || len(headers) != 5 || saved != 5 || last.Nth != 5 || last.Of != 5 || last.Done != last.Total {
+		t.Fatalf("%d groups, %d told, %+v, %v", len(headers), saved, last, err)
+	}
+	r := must[*archive.Reader](t)(archive.NewReader(must[*os.File](t)(os.Open(path))))
+	for g, err := r.Next(); err != io.EOF; g, err = r.Next() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if state, err := io.ReadAll(g); err != nil || !bytes.Equal(state, states[g.Group]) || tries[g.Group] != 2 {
+			t.Errorf("group %d: %d bytes of %d after %d tries, %v", g.Group, len(state), len(states[g.Group]), tries[g.Group], err)
+		}
+	}
+	f = must[*archive.File](t)(archive.Create(path, m, archive.Replace))
+	if err := f.Abort(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.dial(t).Save(t.Context(), f, nil); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("a file that is closed: %v", err)
 	}
 }

@@ -53,11 +53,14 @@ func (c connection) save(sh *shell, path string, f *archive.File, m archive.Mani
 
 func tellSaving(p *progress.Progress, now *client.Saving) {
 	what := fmt.Sprintf("group %d (%d of %d)", now.Header.Group, now.Nth, now.Of)
-	if now.Saved {
+	switch {
+	case now.Header.Index == 0:
+		p.Waits(what + ": the node that leads it writes its snapshot")
+	case now.Saved:
 		p.Step(fmt.Sprintf("%s: %s at index %d", what, progress.Size(now.Header.FileSize()), now.Header.Index))
-		return
+	default:
+		p.Moved(what, now.Done, now.Total)
 	}
-	p.Moved(what, now.Done, now.Total)
 }
 
 // savingFault says what to do about a group that is gone.

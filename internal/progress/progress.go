@@ -33,14 +33,17 @@ const (
 
 // Progress says how far something has come. It is safe for concurrent use.
 type Progress struct {
-	w     io.Writer
-	mode  Mode
-	now   func() time.Time
-	start time.Time
+	w    io.Writer
+	mode Mode
+	now  func() time.Time
 
 	mu struct {
 		sync.Mutex
-		told  time.Time
+		told time.Time
+		// what is under way since when, and how much was through by then: before that others were waited for.
+		what  string
+		since time.Time
+		from  int64
 		width int // of the line on the terminal
 	}
 }
@@ -48,8 +51,7 @@ type Progress struct {
 // New returns a Progress that writes to w, whose failures nobody learns of.
 func New(w io.Writer, mode Mode) *Progress {
 	p := &Progress{w: w, mode: mode, now: time.Now}
-	p.start = p.now()
-	p.mu.told = p.start
+	p.mu.told = p.now()
 	return p
 }
 
@@ -58,14 +60,26 @@ func (p *Progress) Moved(what string, done, total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now, every := p.now(), linesEvery
-	if bool(p.mode) {
+	if what != p.mu.what {
+		p.mu.what, p.mu.since, p.mu.from = what, now, done
+	}
+	if p.mode == Live {
 		every = liveEvery
 	}
 	if now.Sub(p.mu.told) < every {
 		return
 	}
 	p.mu.told = now
-	p.say(what + ": " + pace(done, total, now.Sub(p.start)))
+	p.say(what + ": " + pace(done, total, done-p.mu.from, now.Sub(p.mu.since)))
+}
+
+// Waits says what is waited for, where somebody looks.
+func (p *Progress) Waits(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mode == Live {
+		p.say(text)
+	}
 }
 
 // Step says that something is done, however short ago something was said.
@@ -86,7 +100,7 @@ func (p *Progress) End() {
 
 // say writes text, in the place of what was there on a terminal; p.mu is held.
 func (p *Progress) say(text string) {
-	if !bool(p.mode) {
+	if p.mode == Lines {
 		fmt.Fprintln(p.w, text)
 		return
 	}
@@ -95,22 +109,22 @@ func (p *Progress) say(text string) {
 }
 
 func (p *Progress) clear() {
-	if bool(p.mode) && p.mu.width > 0 {
+	if p.mode == Live && p.mu.width > 0 {
 		fmt.Fprintf(p.w, "\r%*s\r", p.mu.width, "")
 		p.mu.width = 0
 	}
 }
 
-// pace is like "1.5 GiB of about 3.0 GiB, 30.2 MiB/s, 51s left".
-func pace(done, total int64, took time.Duration) string {
+// pace is like "1.5 GiB of about 3.0 GiB, 30.2 MiB/s, 51s left", where moved of what is done went through in took.
+func pace(done, total, moved int64, took time.Duration) string {
 	text := Size(done)
 	if total > done {
 		text += " of about " + Size(total)
 	}
-	rate := float64(done) / max(took.Seconds(), 1e-3)
-	if done == 0 || took < time.Second {
+	if moved == 0 || took < time.Second {
 		return text
 	}
+	rate := float64(moved) / took.Seconds()
 	text += ", " + Size(int64(rate)) + "/s"
 	if total > done {
 		left := time.Duration(float64(total-done) / rate * float64(time.Second))

@@ -10,17 +10,19 @@ import (
 // TestPace: size, rate and time left, each once it is known.
 func TestPace(t *testing.T) {
 	for _, c := range []struct {
-		done, total int64
-		took        time.Duration
-		want        string
+		done, total, moved int64
+		took               time.Duration
+		want               string
 	}{
-		{0, 0, time.Minute, "0 B"},
-		{1000, 0, time.Millisecond, "1000 B"},
-		{3 << 19, 3 << 20, 3 * time.Second, "1.5 MiB of about 3.0 MiB, 512.0 KiB/s, 3s left"},
-		{5 << 30, 5 << 30, 10 * time.Second, "5.0 GiB, 512.0 MiB/s"},
-		{1 << 20, 1 << 40, time.Second, "1.0 MiB of about 1024.0 GiB, 1.0 MiB/s, 291h16m15s left"},
+		{0, 0, 0, time.Minute, "0 B"},
+		{1000, 0, 1000, time.Millisecond, "1000 B"},
+		{3 << 19, 3 << 20, 0, time.Hour, "1.5 MiB of about 3.0 MiB"},
+		{5 << 19, 3 << 20, 3 << 18, 3 * time.Second, "2.5 MiB of about 3.0 MiB, 256.0 KiB/s, 2s left"},
+		{3 << 19, 3 << 20, 3 << 19, 3 * time.Second, "1.5 MiB of about 3.0 MiB, 512.0 KiB/s, 3s left"},
+		{5 << 30, 5 << 30, 5 << 30, 10 * time.Second, "5.0 GiB, 512.0 MiB/s"},
+		{1 << 20, 1 << 40, 1 << 20, time.Second, "1.0 MiB of about 1024.0 GiB, 1.0 MiB/s, 291h16m15s left"},
 	} {
-		if got := pace(c.done, c.total, c.took); got != c.want {
+		if got := pace(c.done, c.total, c.moved, c.took); got != c.want {
 			t.Errorf("%d of %d in %v: %q, want %q", c.done, c.total, c.took, got, c.want)
 		}
 	}
@@ -31,7 +33,7 @@ func TestProgress(t *testing.T) {
 	for _, live := range []Mode{Live, Lines} {
 		var out bytes.Buffer
 		p := New(&out, live)
-		now := p.start
+		now := time.Now()
 		p.now = func() time.Time { return now }
 		for i := range int64(100) {
 			now = now.Add(100 * time.Millisecond)

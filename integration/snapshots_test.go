@@ -46,7 +46,7 @@ func (c *testCluster) fillBehind(t *testing.T, ledger *Ledger, id, n int, name s
 	ledger.Fill(t.Context(), stores, *workers, name, n)
 	c.eventually(t, "snapshots of what the node was not there for", func() error {
 		if now := c.sum(t, "flotilla_snapshot_made_total"); now < before+4 {
-			c.write(t, stores, 512) // the same keys each time: the state does not grow
+			c.write(t, stores, 2048) // the same keys each time: the state does not grow, and a window of it is some chunks
 			return fmt.Errorf("%v made before, %v now", before, now)
 		}
 		return nil

@@ -9,8 +9,10 @@
 package depot
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"path"
 
 	"flotilla/raft/wire"
 	"flotilla/snapshotstream"
@@ -71,12 +73,21 @@ func (d *Depot) Recovered() (adopted int) {
 	return adopted
 }
 
-// Rot flips a bit in the file of the n newest snapshots of group g each; draw chooses which.
+// Rot damages the files of the n newest snapshots of group g: flips a bit, cuts the end off, or takes the file away, as draw chooses.
 func (d *Depot) Rot(g wire.GroupID, n int, draw func(n int) int) error {
 	list := d.store.List(g)
 	for _, h := range list[:min(n, len(list))] {
 		file := fmt.Sprintf("/snap/%d/%020d-%020d.snap", g, h.Index, h.Term)
-		if err := d.disk.Flip(file, draw(8*d.disk.Size(file))); err != nil {
+		var err error
+		switch size := d.disk.Size(file); draw(4) {
+		case 0:
+			err = d.disk.Truncate(file, draw(size))
+		case 1:
+			err = errors.Join(d.disk.Remove(file), d.disk.SyncDir(path.Dir(file)))
+		default:
+			err = d.disk.Flip(file, draw(8*size))
+		}
+		if err != nil && !d.Cut() {
 			return err
 		}
 	}

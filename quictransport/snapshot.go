@@ -213,7 +213,9 @@ func (s *Stream) Read(p []byte) (int, error) {
 
 // Write writes p; it waits while the peer does not read.
 func (s *Stream) Write(p []byte) (int, error) {
-	n, err := s.qs.Write(p)
+	// The plain Write of quic-go v0.65.0 puts its last bytes aside for the next packet even if the peer has stopped reading meanwhile; then
+	// the stream never completes, and the credit for it is lost (D67). A write with a limit puts nothing aside.
+	n, err := s.qs.WriteWithLimit(p, func(n int) int { return n })
 	s.c.t.counters.lanes[laneSnapshot].sentBytes.Add(uint64(n))
 	return n, streamError(err)
 }

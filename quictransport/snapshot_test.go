@@ -118,6 +118,7 @@ func TestSnapshotsAreFew(t *testing.T) {
 			s := mustOpen(t, n, 1)
 			_, err := s.Read(make([]byte, 1))
 			wantReset(t, "one too many", err, ResetError{ReasonOverload, true})
+			after(time.Millisecond) // the other half's end comes behind
 			_, err = s.Write([]byte("x"))
 			wantReset(t, "one too many", err, ResetError{ReasonOverload, true})
 			s.Reset(ReasonNone)
@@ -292,7 +293,11 @@ func TestEarlyEndsLeakNothing(t *testing.T) {
 			case 1:
 				s.Reset(ReasonRefused)
 			case 2:
-				_, _ = s.Write(make([]byte, 3000)) // that nobody reads
+				for range 8 { // that nobody reads, and that the peer's end meets halfway
+					if _, err := s.Write(make([]byte, 3000)); err != nil {
+						break
+					}
+				}
 			case 3:
 				_, _ = s.Read(make([]byte, 10))
 			}

@@ -280,6 +280,19 @@ func withSnapshots(c *cluster, every int64) *cluster {
 	return c
 }
 
+// newLagging starts three nodes of which one is cut off and lacks what the leader's log has let go of.
+func newLagging(t testing.TB) (c *cluster, leader, behind *node) {
+	t.Helper()
+	c = withSnapshots(newCluster(t, 3, 1), 4000)
+	c.startAll()
+	leader = c.leader(1)
+	behind = c.other(leader)
+	c.net.isolate(behind.id, true)
+	fill(t, leader.engine, 1, 200)
+	waitFor(t, "a compacted log", func() bool { return leader.first(1) > 100 })
+	return c, leader, behind
+}
+
 // fill has count commands of some 100 bytes applied in group g.
 func fill(t testing.TB, e *Engine, g wire.GroupID, count int) (last Result) {
 	t.Helper()

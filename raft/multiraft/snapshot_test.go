@@ -49,14 +49,9 @@ func TestSnapshotsAreMadeAndLogsCompacted(t *testing.T) {
 // on with the log from there, under load.
 func TestSnapshotToALaggingFollower(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		c := withSnapshots(newCluster(t, 3, 1), 4000)
-		c.startAll()
+		c, leader, behind := newLagging(t)
 		defer c.killAll()
-		leader := c.leader(1)
-		behind := c.other(leader)
-		c.net.isolate(behind.id, true)
-		last := fill(t, leader.engine, 1, 300)
-		waitFor(t, "a leader that let go of what its follower lacks", func() bool { return leader.first(1) > 200 })
+		last := fill(t, leader.engine, 1, 100)
 		w, _ := behind.engine.Watch(1)
 		jumped := make(chan int, 1)
 		far := last.Index - 50
@@ -120,14 +115,8 @@ func TestSnapshotToANewLearner(t *testing.T) {
 // P37, D18: a receiver that dies between the arrival of a snapshot and its install has the new state after its start, whole.
 func TestInstallIsFinishedAtTheStart(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		c := withSnapshots(newCluster(t, 3, 1), 4000)
-		c.startAll()
+		c, leader, behind := newLagging(t)
 		defer c.killAll()
-		leader := c.leader(1)
-		behind := c.other(leader)
-		c.net.isolate(behind.id, true)
-		fill(t, leader.engine, 1, 200)
-		waitFor(t, "a compacted log", func() bool { return leader.first(1) > 100 })
 		c.killOnArrival(behind)
 		had := behind.snaps
 		s, _, _ := had.Newest(1)
@@ -166,14 +155,8 @@ func (c *cluster) killOnArrival(behind *node) {
 // P37: a start without space for the snapshot that is to be installed goes on with what there was before; it is offered again.
 func TestStartWithoutSpaceForASnapshot(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		c := withSnapshots(newCluster(t, 3, 1), 4000)
-		c.startAll()
+		c, leader, behind := newLagging(t)
 		defer c.killAll()
-		leader := c.leader(1)
-		behind := c.other(leader)
-		c.net.isolate(behind.id, true)
-		fill(t, leader.engine, 1, 200)
-		waitFor(t, "a compacted log", func() bool { return leader.first(1) > 100 })
 		c.killOnArrival(behind)
 		tries := 0
 		full := &recorder{onRestore: func(wire.Index) error {
@@ -229,14 +212,8 @@ func TestMachineThatDoesNotRestore(t *testing.T) {
 	for name, broken := range map[string]error{"broken": errors.New("cannot"), "no space": wire.ErrNoSpace} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				c := withSnapshots(newCluster(t, 3, 1), 4000)
-				c.startAll()
+				c, leader, behind := newLagging(t)
 				defer c.killAll()
-				leader := c.leader(1)
-				behind := c.other(leader)
-				c.net.isolate(behind.id, true)
-				fill(t, leader.engine, 1, 200)
-				waitFor(t, "a compacted log", func() bool { return leader.first(1) > 100 })
 				tries := 0
 				behind.machines[1].onRestore = func(wire.Index) error {
 					if tries++; tries <= 2 {
@@ -263,14 +240,8 @@ func TestMachineThatDoesNotRestore(t *testing.T) {
 // P36, D28: a snapshot that is damaged here, or has come damaged twice, is not sent again: another one is made.
 func TestAnotherSnapshotForOneThatIsDamaged(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		c := withSnapshots(newCluster(t, 3, 1), 4000)
-		c.startAll()
+		c, leader, behind := newLagging(t)
 		defer c.killAll()
-		leader := c.leader(1)
-		behind := c.other(leader)
-		c.net.isolate(behind.id, true)
-		fill(t, leader.engine, 1, 200)
-		waitFor(t, "a compacted log", func() bool { return leader.first(1) > 100 })
 		before := len(leader.snaps.saved())
 		for _, n := range c.nodes {
 			n.runner.failWith(&snapshotstream.RefusedError{Reason: snapshotstream.ReasonQuarantined})
@@ -288,14 +259,8 @@ func TestAnotherSnapshotForOneThatIsDamaged(t *testing.T) {
 // P36: while the group cannot commit without the follower that takes no snapshot, its log does not grow by what is tried.
 func TestNothingIsProposedForAnotherSnapshotWhileNothingCommits(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		c := withSnapshots(newCluster(t, 3, 1), 4000)
-		c.startAll()
+		c, leader, behind := newLagging(t)
 		defer c.killAll()
-		leader := c.leader(1)
-		behind := c.other(leader)
-		c.net.isolate(behind.id, true)
-		fill(t, leader.engine, 1, 200)
-		waitFor(t, "a compacted log", func() bool { return leader.first(1) > 100 })
 		for _, n := range c.nodes {
 			n.runner.failWith(&snapshotstream.RefusedError{Reason: snapshotstream.ReasonQuarantined})
 		}

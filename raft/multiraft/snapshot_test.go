@@ -115,7 +115,7 @@ func TestSnapshotToANewLearner(t *testing.T) {
 // P37, D18: a receiver that dies between the arrival of a snapshot and its install has the new state after its start, whole.
 func TestInstallIsFinishedAtTheStart(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		c, leader, behind := newLagging(t)
+		c, _, behind := newLagging(t)
 		defer c.killAll()
 		c.killOnArrival(behind)
 		had := behind.snaps
@@ -155,7 +155,7 @@ func (c *cluster) killOnArrival(behind *node) {
 // P37: a start without space for the snapshot that is to be installed goes on with what there was before; it is offered again.
 func TestStartWithoutSpaceForASnapshot(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		c, leader, behind := newLagging(t)
+		c, _, behind := newLagging(t)
 		defer c.killAll()
 		c.killOnArrival(behind)
 		tries := 0
@@ -212,7 +212,7 @@ func TestMachineThatDoesNotRestore(t *testing.T) {
 	for name, broken := range map[string]error{"broken": errors.New("cannot"), "no space": wire.ErrNoSpace} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
-				c, leader, behind := newLagging(t)
+				c, _, behind := newLagging(t)
 				defer c.killAll()
 				tries := 0
 				behind.machines[1].onRestore = func(wire.Index) error {

@@ -77,7 +77,7 @@ func levelOf(e any) slog.Level {
 	case logstore.Rotated, logstore.Unlinked, logstore.Draining:
 		return slog.LevelDebug
 	case scrub.LogDamaged, scrub.LogRenewed, scrub.SnapshotDamaged, scrub.PassFailed, logstore.Corrupted, logstore.SpaceLow, logstore.HousekeepingFailed, multiraft.DiskStalled, multiraft.DiskFull,
-		multiraft.ApplyWaits, multiraft.ChangeRefused, multiraft.GroupRefused:
+		multiraft.ApplyWaits, multiraft.ChangeRefused, multiraft.GroupRefused, multiraft.SnapshotDamaged, multiraft.SnapshotFailed:
 		return slog.LevelWarn
 	case logstore.Quarantined, logstore.Fenced, multiraft.GroupQuarantined, multiraft.LogFenced:
 		return slog.LevelError

@@ -84,6 +84,13 @@ type SnapshotFailed struct {
 	Err   error
 }
 
+// SnapshotDamaged says that a start could not trust the snapshot of Group at Index and looked for another one.
+type SnapshotDamaged struct {
+	Group wire.GroupID
+	Index wire.Index
+	Err   error
+}
+
 // SnapshotSending says that Peer is sent a snapshot of Group, SnapshotSent that the transfer has ended: well when Err is nil.
 type SnapshotSending struct {
 	Group wire.GroupID

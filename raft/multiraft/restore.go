@@ -23,6 +23,7 @@ type restored struct {
 func (e *Engine) restore(cfg *GroupConfig, state wire.GroupState) (restored, error) {
 	r := restored{state: state, applied: cfg.Applied}
 	machine, _ := cfg.Machine.(Snapshotter)
+	var spoiled error
 	for machine != nil && e.cfg.Snapshots != nil {
 		s, _, ok := e.cfg.Snapshots.Newest(cfg.ID)
 		if !ok || s.Index+1 < r.state.First {
@@ -36,6 +37,11 @@ func (e *Engine) restore(cfg *GroupConfig, state wire.GroupState) (restored, err
 		if r.applied == 0 || r.applied+1 < r.state.First || lacks && r.applied < s.Index {
 			err := e.load(machine, cfg.ID, s.Index)
 			if errors.Is(err, snapshotstream.ErrCorrupt) {
+				e.emit(SnapshotDamaged{Group: cfg.ID, Index: s.Index, Err: err})
+				spoiled = fmt.Errorf("snapshot at %d: %w", s.Index, err)
+				if at, _ := e.newest(cfg.ID); at == s.Index {
+					return r, spoiled // the disk does not let it be set aside: it would be offered for ever
+				}
 				continue
 			}
 			if errors.Is(err, wire.ErrNoSpace) && r.applied+1 >= r.state.First {
@@ -57,8 +63,12 @@ func (e *Engine) restore(cfg *GroupConfig, state wire.GroupState) (restored, err
 		break
 	}
 	if r.applied+1 < r.state.First {
-		return r, fmt.Errorf("%w: the log begins after %d, the state machine has applied %d, and no snapshot is here that reaches from there to here",
+		gap := fmt.Errorf("%w: the log begins after %d, the state machine has applied %d, and no snapshot is here that reaches from there to here",
 			raft.ErrInconsistent, r.state.First-1, r.applied)
+		if spoiled != nil {
+			gap = fmt.Errorf("%w; %w", gap, spoiled)
+		}
+		return r, gap
 	}
 	return r, nil
 }

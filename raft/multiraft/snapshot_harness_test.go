@@ -24,6 +24,7 @@ type memSnaps struct {
 		saves   []wire.Snapshot
 		dropped int
 		fail    error // of Save
+		stuck   bool  // what is damaged cannot be set aside
 	}
 }
 
@@ -97,6 +98,13 @@ func (m *memSnaps) spoilAll(g wire.GroupID) {
 	}
 }
 
+// stick has damaged snapshots stay, as on a disk that takes no change.
+func (m *memSnaps) stick() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.stuck = true
+}
+
 // spoil damages the newest snapshot of g.
 func (m *memSnaps) spoil(g wire.GroupID) {
 	m.mu.Lock()
@@ -112,7 +120,7 @@ func (m *memSnaps) Load(g wire.GroupID, i wire.Index, read func(io.Reader) error
 		return snapshotstream.ErrNotHeld
 	}
 	x := m.mu.held[g][at]
-	if x.bad {
+	if x.bad && !m.mu.stuck {
 		m.mu.held[g] = slices.Delete(m.mu.held[g], at, at+1)
 	}
 	m.mu.Unlock()

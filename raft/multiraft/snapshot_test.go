@@ -195,6 +195,9 @@ func TestDamagedSnapshotAtTheStart(t *testing.T) {
 		if st, _ := c.nodes[2].engine.GroupStatus(1); st.Err != nil {
 			t.Fatalf("with one snapshot left: %v", st.Err)
 		}
+		if told := eventsOf[SnapshotDamaged](c.nodes[2].events); len(told) != 1 || told[0].Group != 1 || !errors.Is(told[0].Err, snapshotstream.ErrCorrupt) {
+			t.Errorf("told of the damage: %+v", told)
+		}
 		c.waitApplied(1, fill(t, c.leader(1).engine, 1, 1).Index)
 		c.same(1)
 
@@ -203,6 +206,26 @@ func TestDamagedSnapshotAtTheStart(t *testing.T) {
 		c.start(3)
 		if st, _ := c.nodes[3].engine.GroupStatus(1); wire.CodeOf(st.Err) != wire.CodeQuarantined {
 			t.Fatalf("without a snapshot: %+v", st)
+		} else if !errors.Is(st.Err, snapshotstream.ErrCorrupt) {
+			t.Errorf("out of service, with no word of the damage: %v", st.Err)
+		}
+	})
+}
+
+// P4, D15: a damaged snapshot that the disk does not let be set aside is offered again and again: the start does not try it for ever.
+func TestDamagedSnapshotThatStays(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := withSnapshots(newCluster(t, 3, 1), 4000)
+		c.startAll()
+		defer c.killAll()
+		fill(t, c.leader(1).engine, 1, 200)
+		waitFor(t, "a compacted log", func() bool { return c.nodes[2].first(1) > 50 })
+		c.kill(2)
+		c.nodes[2].snaps.spoilAll(1)
+		c.nodes[2].snaps.stick()
+		c.start(2)
+		if st, _ := c.nodes[2].engine.GroupStatus(1); wire.CodeOf(st.Err) != wire.CodeQuarantined || !errors.Is(st.Err, snapshotstream.ErrCorrupt) {
+			t.Fatalf("after the start: %+v", st)
 		}
 	})
 }

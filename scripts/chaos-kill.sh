@@ -15,8 +15,12 @@ while [ $# -gt 0 ]; do
 	--tries) tries=$2 ;;
 	--ops) ops=$2 ;;
 	--puts) puts=$2 ;;
+	--help | -h)
+		sed -n '2,8p' scripts/chaos-kill.sh | sed 's/^# \{0,1\}//'
+		exit
+		;;
 	*)
-		sed -n '2,8p' "$0" | sed 's/^# \{0,1\}//' >&2
+		scripts/chaos-kill.sh --help >&2
 		exit 2
 		;;
 	esac

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Three real flotilla processes on loopback, with certificates.
 #   scripts/cluster.sh up|down [--wipe]|status|start ID|kill ID|signal ID NAME|endpoints
-# State lives in $FLOTILLA_CLUSTER_DIR (default ./.cluster). Node i: UDP 7400+i-1, HTTP 7480+i-1 from $FLOTILLA_BASE_PORT.
+# State lives in $FLOTILLA_CLUSTER_DIR (default ./.cluster). Node i: UDP 7400+i-1, HTTP 7480+i-1 from $FLOTILLA_BASE_PORT. $FLOTILLA_NODES
+# (default 3) is how many. Further flags of serve come from its environment: FLOTILLA_SNAPSHOT_THRESHOLD=64KiB scripts/cluster.sh up.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 dir=${FLOTILLA_CLUSTER_DIR:-$root/.cluster}
@@ -26,8 +27,7 @@ endpoints() {
 }
 
 usage() {
-	sed -n '2,4p' "$0" | sed 's/^# //' >&2
-	exit 2
+	sed -n '2,5p' "$0" | sed 's/^# //'
 }
 
 node() { # node ID: refuses what is none
@@ -76,7 +76,8 @@ stop() { # stop ID SIGNAL
 
 case "${1:-} $#" in # the command and how many words there are
 "up 1" | "down "[12] | "status "* | "start 2" | "kill 2" | "signal 3" | "endpoints 1") ;;
-*) usage ;;
+"--help 1" | "-h 1") usage; exit ;;
+*) usage >&2; exit 2 ;;
 esac
 case "$1" in
 up)
@@ -87,7 +88,7 @@ up)
 	echo "try: $bin kv put greeting hello --endpoints $(endpoints) --tls-dir $dir/tls-client"
 	;;
 down)
-	[ "${2:---wipe}" = --wipe ] || usage
+	[ "${2:---wipe}" = --wipe ] || { usage >&2; exit 2; }
 	for id in $(ids); do stop "$id" TERM; done
 	[ "${2:-}" != --wipe ] || rm -rf "$dir"
 	;;

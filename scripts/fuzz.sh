@@ -8,6 +8,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 fuzztime=${FUZZTIME:-10s}
 pattern=${1:-.}
+usage() { sed -n '2,6p' scripts/fuzz.sh | sed 's/^# \{0,1\}//'; }
+case "$pattern" in --help | -h) usage; exit ;; -*) usage >&2; exit 2 ;; esac
 said=$(mktemp)
 trap 'rm -f "$said"' EXIT
 

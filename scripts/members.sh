@@ -10,8 +10,12 @@ places=10
 while [ $# -gt 0 ]; do
 	case "$1" in
 	--places) places=$2 ;;
+	--help | -h)
+		sed -n '2,6p' scripts/members.sh | sed 's/^# \{0,1\}//'
+		exit
+		;;
 	*)
-		sed -n '2,6p' "$0" | sed 's/^# \{0,1\}//' >&2
+		scripts/members.sh --help >&2
 		exit 2
 		;;
 	esac

@@ -12,7 +12,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../docs/model"
 
 mode=${1:-}
-case "$mode" in "" | --bite | --ready) ;; *) sed -n '2,10s/^# \{0,1\}//p' "../../scripts/model.sh" >&2; exit 2 ;; esac
+usage() { sed -n '2,10s/^# \{0,1\}//p' ../../scripts/model.sh; }
+case "$mode" in "" | --bite | --ready) ;; --help | -h) usage; exit ;; *) usage >&2; exit 2 ;; esac
 if ! { command -v spin && command -v gcc; } >/dev/null; then
 	{ apt-get update -qq && apt-get install -qq -y --no-install-recommends spin gcc libc6-dev; } >/dev/null
 fi

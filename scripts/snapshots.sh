@@ -14,8 +14,12 @@ while [ $# -gt 0 ]; do
 	--state-mib) state=$2 ;;
 	--installs) installs=$2 ;;
 	--soak) soak=$2 ;;
+	--help | -h)
+		sed -n '2,8p' scripts/snapshots.sh | sed 's/^# \{0,1\}//'
+		exit
+		;;
 	*)
-		sed -n '2,8p' "$0" | sed 's/^# \{0,1\}//' >&2
+		scripts/snapshots.sh --help >&2
 		exit 2
 		;;
 	esac

@@ -33,6 +33,11 @@ func TestClusterScriptUsage(t *testing.T) {
 			t.Errorf("cluster.sh %v: %v, want exit %d with %q:\n%s", c.args, err, c.code, c.want, out)
 		}
 	}
+	for _, script := range []string{"cluster", "members", "chaos-kill", "snapshots", "model", "fuzz"} { // asked for, it is no mistake
+		if out, err := exec.Command("../../scripts/"+script+".sh", "--help").Output(); err != nil || !strings.Contains(string(out), "scripts/"+script+".sh") {
+			t.Errorf("%s.sh --help: %v:\n%s", script, err, out)
+		}
+	}
 }
 
 // TestClusterScriptUp: the command that the script says to try works as it stands, and changes nothing for a node that is

@@ -19,10 +19,9 @@ import (
 // gives up when ctx ends, when nothing came for half a minute, however often it tried, and when ten broke off. It holds no more than a
 // piece in memory: a take that does not read for ten seconds is cut off.
 func (c *Client) Export(ctx context.Context, g wire.GroupID, take func(io.Reader) error) error {
-	const op = "export group"
-	key := []byte(g.String())
+	op := "export group " + g.String()
 	if err := c.hold(); err != nil {
-		return certain(op, key, err)
+		return certain(op, nil, err)
 	}
 	defer c.tasks.Done()
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -47,10 +46,10 @@ func (c *Client) Export(ctx context.Context, g wire.GroupID, take func(io.Reader
 			p = newPause()
 		}
 		if begun >= exportTries {
-			return certain(op, key, fmt.Errorf("%d snapshots broke off, the last one: %w", begun, err))
+			return certain(op, nil, fmt.Errorf("%d snapshots broke off, the last one: %w", begun, err))
 		}
 		if err := c.again(ctx, g, &p, err); err != nil {
-			return certain(op, key, err)
+			return certain(op, nil, err)
 		}
 	}
 }

@@ -57,7 +57,9 @@ func ledProgress(replicas []flotilla.GroupStatus) Check {
 	if len(stuck) > 1 {
 		c.Err = fmt.Errorf("%w; so %s", c.Err, groupNames(stuck[1:]))
 	}
-	c.Note = fmt.Sprintf("%d groups led here", led)
+	if c.Note = fmt.Sprintf("%d groups led here", led); led == 1 {
+		c.Note = "1 group led here"
+	}
 	return c
 }
 

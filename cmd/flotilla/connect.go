@@ -18,10 +18,15 @@ import (
 
 // clientFlags are common to the commands that talk to a cluster.
 func clientFlags(more ...cli.Flag) []cli.Flag {
+	return patientFlags("how long to try, a `DURATION`", more...)
+}
+
+// patientFlags are those of a command for which the timeout is something else.
+func patientFlags(timeout string, more ...cli.Flag) []cli.Flag {
 	return append(more,
 		text("endpoints", "", "UDP addresses of nodes, `h:p[,h:p]` (default: those of a running dev in this directory)"),
 		text("tls-dir", "", "`DIR` with ca.crt, client.crt, client.key (default: that of a running dev)"),
-		text("timeout", "5s", "how long to try, a `DURATION`"),
+		text("timeout", "5s", timeout),
 		outputFlag(), configFlag(),
 	)
 }

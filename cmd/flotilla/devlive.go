@@ -42,6 +42,7 @@ func (d *devCluster) welcome(holder int) {
     %[6]s kv scan greet%[7]s
     %[6]s status%[7]s
     %[6]s bench mixed --duration 5s%[7]s
+    %[6]s snapshot save backup.snap%[7]s
 
   in the browser:   http://%[8]s/
   over HTTP:        curl -X PUT --data-binary hello http://%[8]s/v1/kv/greeting

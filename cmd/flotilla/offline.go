@@ -58,7 +58,11 @@ func offlineVerify(sh *shell) func(context.Context, *settings) error {
 			return err
 		}
 		if bad > 0 {
-			return fail(exitCorrupt, fmt.Errorf("%d findings in %s", bad, dir), "start the node: what is damaged is never served, and made good from its peers; a damaged catalog is not: move the directory away and let the node --join")
+			what := "findings"
+			if bad == 1 {
+				what = "finding"
+			}
+			return fail(exitCorrupt, fmt.Errorf("%d %s in %s", bad, what, dir), "start the node: what is damaged is never served, and made good from its peers; a damaged catalog is not: move the directory away and let the node --join")
 		}
 		if mode != "json" {
 			fmt.Fprintf(sh.out, "%s: nothing wrong\n", dir)

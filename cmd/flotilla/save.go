@@ -57,7 +57,7 @@ func tellSaving(p *progress.Progress, now *client.Saving) {
 	case now.Header.Index == 0:
 		p.Waits(what + ": the node that leads it writes its snapshot")
 	case now.Saved:
-		p.Step(fmt.Sprintf("%s: %s at index %d", what, progress.Size(now.Header.FileSize()), now.Header.Index))
+		p.Step(fmt.Sprintf("%s: %s at index %d", what, progress.Size(int64(now.Header.BodyLength)), now.Header.Index))
 	default:
 		p.Moved(what, now.Done, now.Total)
 	}

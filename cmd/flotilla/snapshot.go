@@ -19,13 +19,14 @@ func snapshotCommand(sh *shell) *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "save", ArgsUsage: "FILE", Usage: "save the data of all groups, and what the cluster knows of itself, while it runs",
-				Flags:  clientFlags(toggle("force", "replace FILE if it is there")),
+				Flags: patientFlags("how long to try to reach the cluster, a `DURATION`; then it ends when nothing comes for 30s",
+					toggle("force", "replace FILE if it is there")),
 				Action: onFile(snapshotSave(sh)),
 			}, {
-				Name: "inspect", ArgsUsage: "FILE", Usage: "read such a file to its end and say what is in it",
+				Name: "inspect", ArgsUsage: "FILE", Usage: "read a saved FILE to its end, which finds any damage, and say what is in it",
 				Flags: []cli.Flag{outputFlag(), configFlag()}, Action: onFile(snapshotInspect(sh)),
 			}, {
-				Name: "restore", ArgsUsage: "FILE", Usage: "make the data directory of one node of a new cluster; run it once for each node, with the same FILE and list",
+				Name: "restore", ArgsUsage: "FILE", Usage: "make the data directory of one node of a new cluster of a saved FILE; run it for each node, with the same FILE and --initial-cluster",
 				Flags: []cli.Flag{
 					text("data", "", "`DIR` to make; only its tls may be there already"),
 					text("node-id", "", "the node's `ID` in the new cluster"),

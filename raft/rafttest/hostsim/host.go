@@ -29,6 +29,7 @@ type host struct {
 	catalog catalog.Snapshot
 	// known is the epoch of the catalog as of its last transaction with a known outcome.
 	known epoch.Epoch
+	kept  []keptState // by group
 	// metaCount is the number of metadata commands in the catalog.
 	metaCount int
 	stage     stage
@@ -102,7 +103,7 @@ func (s *Sim) newHost(id wire.NodeID) *host {
 	if h.lying() {
 		m.HoldSyncs()
 	}
-	h.depot, h.catalog = newDepot(), s.birth(id)
+	h.depot, h.catalog, h.kept = newDepot(), s.birth(id), make([]keptState, s.plan.groups())
 	return h
 }
 
@@ -187,13 +188,13 @@ func (s *Sim) start(h *host) {
 // groupConfig is what an engine is told of a group.
 func (h *host) groupConfig(id wire.GroupID) multiraft.GroupConfig {
 	g, _ := h.catalog.FindGroup(id)
-	cfg := multiraft.GroupConfig{ID: id, Machine: ledger{&metadata{h}}, Applied: h.catalog.Applied, Vet: vetMetadata}
+	cfg := multiraft.GroupConfig{ID: id, Machine: metadataKeeper{&metadata{h}}, Applied: h.catalog.Applied, Vet: vetMetadata}
 	if h.s.plan.Managed { // else the catalog knows of no member but the first ones
 		cfg.Since = g.ReplicaSince(h.id)
 	}
 	if id != wire.MetadataGroup {
-		h.machines[id] = &machine{h: h, group: id, kv: kv.New()}
-		cfg.Machine, cfg.Applied, cfg.Vet = keeper{h.machines[id]}, 0, kv.Vet
+		h.machines[id] = h.newMachine(id)
+		cfg.Machine, cfg.Applied, cfg.Vet = keeper{h.machines[id]}, h.machines[id].at, kv.Vet
 	}
 	return cfg
 }

@@ -51,7 +51,7 @@ func (s *Sim) empty(h *host, after time.Duration) {
 	h.catalog = catalog.Snapshot{Identity: catalog.Identity{
 		ClusterID: wire.ClusterID{1}, ClusterName: "simulated", NodeID: h.id, Generation: wire.Generation(1000*s.generations) + wire.Generation(h.id),
 	}}
-	h.stage = stageOutside
+	h.stage, h.kept = stageOutside, make([]keptState, s.plan.groups())
 	h.life++
 	s.inspect(h)
 	s.tell("node %d has an empty data directory, generation %d", h.id, h.catalog.Identity.Generation)

@@ -32,6 +32,7 @@ type directory struct {
 	disk      *disk
 	depot     *depot.Depot
 	catalog   catalog.Snapshot
+	kept      []keptState
 	metaCount int
 }
 
@@ -123,7 +124,7 @@ func (s *Sim) lose() {
 		s.checks.rebirths.Lost(h.id, g)
 	}
 	if h.ghost = nil; chance(s.rng, s.plan.Ghosts) {
-		h.ghost = &directory{h.disk, h.depot, h.catalog, h.metaCount}
+		h.ghost = &directory{h.disk, h.depot, h.catalog, h.kept, h.metaCount}
 	}
 	s.empty(h, between(s.rng, time.Millisecond, s.plan.DownMax))
 }
@@ -133,6 +134,7 @@ func (s *Sim) replaceSilently(h *host) {
 	for g := wire.GroupID(1); g < s.plan.groups(); g++ {
 		if _, here := h.disk.State(g); here {
 			s.broken("disk", h.disk.Commit([]wire.LogUpdate{{Group: g, Drop: true}}))
+			h.kept[g] = keptState{}
 			s.checks.rebirths.Lost(h.id, g)
 		}
 	}
@@ -185,8 +187,8 @@ func (s *Sim) exorcise(h *host) {
 func (s *Sim) exchange(h *host) {
 	s.crash(h)
 	other := h.ghost
-	h.ghost = &directory{h.disk, h.depot, h.catalog, h.metaCount}
-	h.disk, h.depot, h.catalog, h.metaCount = other.disk, other.depot, other.catalog, other.metaCount
+	h.ghost = &directory{h.disk, h.depot, h.catalog, h.kept, h.metaCount}
+	h.disk, h.depot, h.catalog, h.kept, h.metaCount = other.disk, other.depot, other.catalog, other.kept, other.metaCount
 	h.life++
 	s.inspect(h)
 	if h.stage == stageMember {

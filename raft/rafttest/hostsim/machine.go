@@ -44,6 +44,7 @@ func (m *machine) Apply(batch []multiraft.Command) ([][]byte, error) {
 	}
 	s.broken("snapshots", s.checks.snapshots.Applies(m.h.id, m.group, m.at, batch[0].Index))
 	m.at = batch[len(batch)-1].Index
+	defer m.keep(300)
 	for i := range batch {
 		if s.applied(m.h, m.group, m.count, &batch[i], results[i]) {
 			s.learn(m.group, &batch[i], results[i])

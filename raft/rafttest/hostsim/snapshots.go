@@ -19,6 +19,8 @@ type Snapshots struct {
 	Sends                    int
 	// Ballast is by how many bytes states are larger than they were: transfers take several chunks.
 	Ballast int
+	// Durable machines of data groups keep their state themselves, up to some batch.
+	Durable bool
 	// ChunkMax is how long a sender takes for a chunk, WriteMax how long a snapshot is written.
 	ChunkMax, WriteMax time.Duration
 	// Flips is the rate of chunks damaged on their way, DieHolding that of receivers that die holding a snapshot that is not installed.
@@ -40,6 +42,7 @@ func (p *Plan) drawSnapshots() {
 	s.SnapshotBytes = 512 << r.IntN(7)
 	s.TailBytes = max(s.SnapshotBytes>>r.IntN(6), 64)
 	s.Sends, s.Ballast = pick(r, 1, 2, 2, 8), pick(r, 0, 1500, 5000, 12000)
+	s.Durable = chance(r, 250)
 	s.ChunkMax = span(r, 100*time.Microsecond, 2*time.Second)
 	s.WriteMax = span(r, time.Millisecond, time.Second)
 	if p.Peaceful {
@@ -59,8 +62,8 @@ func (s *Snapshots) String() string {
 	if s.SnapshotBytes == 0 {
 		return "no snapshots"
 	}
-	return fmt.Sprintf("a snapshot each %d bytes, tail %d, ballast %d, %d sends, chunk %v write %v; flips %d die holding %d no space %d; every: power cut %v rot %v made %v",
-		s.SnapshotBytes, s.TailBytes, s.Ballast, s.Sends, s.ChunkMax, s.WriteMax, s.Flips, s.DieHolding, s.NoSpace, s.PowerEvery, s.RotEvery, s.MakeEvery)
+	return fmt.Sprintf("a snapshot each %d bytes, tail %d, ballast %d, durable %t, %d sends, chunk %v write %v; flips %d die holding %d no space %d; every: power cut %v rot %v made %v",
+		s.SnapshotBytes, s.TailBytes, s.Ballast, s.Durable, s.Sends, s.ChunkMax, s.WriteMax, s.Flips, s.DieHolding, s.NoSpace, s.PowerEvery, s.RotEvery, s.MakeEvery)
 }
 
 // openDepot takes the snapshots of a host up; false when the power was cut meanwhile.
@@ -145,7 +148,7 @@ func (s *Sim) rot(h *host) {
 // breakReplica damages all snapshots of a data group on h whose log begins behind them, and reports whether there is one: the replica has to
 // be made anew from its peers.
 func (s *Sim) breakReplica(h *host) bool {
-	if !h.up || h.depot.Cut() || s.plan.SnapshotBytes == 0 {
+	if !h.up || h.depot.Cut() || s.plan.SnapshotBytes == 0 || s.plan.Durable {
 		return false
 	}
 	for _, st := range h.disk.Groups() {

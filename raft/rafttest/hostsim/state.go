@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"flotilla/kv"
 	"flotilla/raft/multiraft"
 	"flotilla/raft/rafttest/hostsim/check"
 	"flotilla/raft/wire"
@@ -65,7 +66,40 @@ func (m keeper) Freeze() (multiraft.Frozen, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.keep(1000)
 	return m.h.s.freeze(m.count, f, f.Close), nil
+}
+
+// keptState is what a data directory has of the machine of a data group, where machines keep their state themselves.
+type keptState struct {
+	at    wire.Index
+	count int
+	state []byte
+}
+
+// keep makes the state of a machine durable, in perMille of a thousand cases: what follows the last time is lost with the process.
+func (m *machine) keep(perMille int) {
+	s := m.h.s
+	if !s.plan.Durable || !chance(s.rng, perMille) {
+		return
+	}
+	var b bytes.Buffer
+	f, err := m.kv.Freeze()
+	if err == nil {
+		_, err = f.WriteTo(&b)
+	}
+	s.broken("machines", err)
+	m.h.kept[m.group] = keptState{at: m.at, count: m.count, state: b.Bytes()}
+}
+
+// newMachine returns the machine of a data group, which may have kept its state.
+func (h *host) newMachine(g wire.GroupID) *machine {
+	m := &machine{h: h, group: g, kv: kv.New()}
+	if k := h.kept[g]; k.at > 0 {
+		h.s.broken("machines", m.kv.Restore(k.at, bytes.NewReader(k.state)))
+		m.at, m.count = k.at, k.count
+	}
+	return m
 }
 
 // Restore implements multiraft.Snapshotter.
@@ -90,11 +124,15 @@ func (m keeper) Restore(at wire.Index, state io.Reader) error {
 	}
 	s.restored(h, m.group, m.at, at, raw)
 	m.count, m.at = n, at
+	m.keep(1000)
 	return nil
 }
 
-// Close implements io.Closer.
-func (m keeper) Close() error { return nil }
+// Close implements io.Closer: the replica was ended.
+func (m keeper) Close() error {
+	m.h.kept[m.group] = keptState{}
+	return nil
+}
 
 // noSpace reports whether a machine has no space for a state.
 func (s *Sim) noSpace(full bool) bool { return full || chance(s.rng, s.rate(s.plan.NoSpace)) }
@@ -110,11 +148,11 @@ func (s *Sim) restored(h *host, g wire.GroupID, was, at wire.Index, raw []byte) 
 	}
 }
 
-// ledger is group 0's machine with a state that leaves it and comes back.
-type ledger struct{ *metadata }
+// metadataKeeper is group 0's machine with a state that leaves it and comes back.
+type metadataKeeper struct{ *metadata }
 
 // Freeze implements multiraft.Snapshotter.
-func (m ledger) Freeze() (multiraft.Frozen, error) {
+func (m metadataKeeper) Freeze() (multiraft.Frozen, error) {
 	view := m.h.catalog
 	return m.h.s.freeze(m.h.metaCount, writerTo(view.WriteState), func() error { return nil }), nil
 }
@@ -125,7 +163,7 @@ type writerTo func(io.Writer) (int64, error)
 func (w writerTo) WriteTo(to io.Writer) (int64, error) { return w(to) }
 
 // Restore implements multiraft.Snapshotter: the state and how far it is are durable at once, or neither.
-func (m ledger) Restore(at wire.Index, state io.Reader) error {
+func (m metadataKeeper) Restore(at wire.Index, state io.Reader) error {
 	h, s := m.h, m.h.s
 	raw, err := io.ReadAll(state)
 	switch {

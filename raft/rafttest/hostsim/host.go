@@ -383,6 +383,7 @@ func (s *Sim) event(h *host, e multiraft.Event) {
 		switch s.tell("node %d: group %d is quarantined: %v", h.id, e.Group, e.Err); {
 		case errors.Is(e.Err, errMachine):
 			s.fail(h, 20*time.Second)
+		case h.depot.Cut(): // what is damaged could not be set aside
 		case h.broken != e.Group || !errors.Is(e.Err, raft.ErrInconsistent):
 			s.broken("quarantine", fmt.Errorf("node %d, group %d: %w", h.id, e.Group, e.Err))
 		}

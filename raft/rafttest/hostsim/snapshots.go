@@ -68,6 +68,9 @@ func (s *Snapshots) String() string {
 
 // openDepot takes the snapshots of a host up; false when the power was cut meanwhile.
 func (s *Sim) openDepot(h *host) bool {
+	if s.plan.PowerEvery > 0 && chance(s.rng, s.rate(50)) { // amid the start
+		h.depot.CutAfter(s.rng.IntN(8))
+	}
 	if err := h.depot.Open(func() bool { return h.disk.full }); err != nil {
 		if !h.depot.Cut() {
 			s.broken("snapshots", err)

@@ -68,6 +68,11 @@ func (m *logMarks) forget(index wire.Index) {
 // needs the log from there on: it would need the next snapshot otherwise, for ever.
 func (w *worker) compact(g *group, core *raft.Core) {
 	s := &g.snaps
+	s.newest, s.bytes = w.e.newest(g.id) // one that was found damaged stands for nothing any more
+	g.snapshot.Store(uint64(s.newest))
+	if s.newest > g.handed {
+		return // a peer's, and not installed: should it turn out damaged, all there is is an older one
+	}
 	to := min(s.newest, s.told, s.log.before(w.e.cfg.TailBytes))
 	least := s.log.before(max(s.bytes, tailsForFollowers*w.e.cfg.TailBytes))
 	for _, x := range s.sends {

@@ -72,6 +72,10 @@ func (w *worker) offered(g *group, m wire.Message, then func(error)) {
 		}
 		wanted = core.WantsSnapshot(m.Index)
 	})
+	if g.snaps.taking != nil { // the sender keeps the log for it (sent)
+		then(g.errorf(wire.CodeOverloaded, "an earlier snapshot is being installed"))
+		return
+	}
 	if !wanted {
 		then(g.errorf(wire.CodeNotApplied, "node %d does not need the snapshot at %d", w.e.cfg.Self, m.Index))
 		return
@@ -224,15 +228,16 @@ func (e *restoreError) Unwrap() error { return e.cause }
 // the store's, wire.ErrNoSpace and those of ctx leave the machine as it was.
 func (e *Engine) load(m Snapshotter, id wire.GroupID, at wire.Index) error {
 	var broken error
+	var panicked *machinePanic // in the middle of what: also when the state ended early
 	err := e.cfg.Snapshots.Load(id, at, func(r io.Reader) error {
 		from := &witness{Reader: r}
 		err := restoreTo(m, at, from)
-		if err != nil && from.err == nil && !errors.Is(err, wire.ErrNoSpace) {
+		if err != nil && from.err == nil && !errors.Is(err, wire.ErrNoSpace) || errors.As(err, &panicked) {
 			broken = &restoreError{cause: err}
 		}
 		return err
 	})
-	if broken != nil && !errors.Is(err, snapshotstream.ErrCorrupt) {
+	if broken != nil && (panicked != nil || !errors.Is(err, snapshotstream.ErrCorrupt)) {
 		return broken
 	}
 	return err

@@ -62,6 +62,10 @@ const (
 	tailsForFollowers = 4
 	// snapshotPause is how many election timeouts pass between two tries to write a snapshot.
 	snapshotPause = 5
+	// savePieceBytes of a state are written between two looks at whether the engine stops.
+	savePieceBytes = 256 << 10
+	// maxSnapshotAsks bounds the callers who wait for a snapshot of one group: some may have left.
+	maxSnapshotAsks = 64
 	// uncountedEntryBytes is what an entry is taken for that this start has not seen.
 	uncountedEntryBytes = 256
 

@@ -103,7 +103,7 @@ func (a *applier) freeze(g *group, state wire.Snapshot) error {
 	default:
 		a.e.saver.put(errand{
 			do:     func() { a.e.save(g, state, frozen) },
-			refuse: func() { _ = frozen.Close() }, // nobody reads it any more
+			refuse: func() { _ = closeFrozen(frozen) }, // nobody reads it any more
 		})
 	}
 	return nil
@@ -115,7 +115,7 @@ func (e *Engine) save(g *group, state wire.Snapshot, frozen Frozen) {
 	err := e.cfg.Snapshots.Save(g.id, state, func(w io.Writer) error {
 		return writeState(frozen, &interruptible{Writer: w, e: e, g: g})
 	})
-	if err = errors.Join(err, frozen.Close()); errors.As(err, &panicked) {
+	if err = errors.Join(err, closeFrozen(frozen)); errors.As(err, &panicked) {
 		g.quarantine(fmt.Errorf("write the state of group %d: %w", g.id, err))
 	}
 	g.w.inbox.order(func(w *worker) { w.saved(g, state, err) })
@@ -128,15 +128,20 @@ type interruptible struct {
 	g *group
 }
 
-// Write implements io.Writer.
-func (w *interruptible) Write(p []byte) (int, error) {
-	if w.e.life.Err() != nil {
-		return 0, errStopped
+// Write implements io.Writer. A machine may have its whole state in one piece, and the disk a pace.
+func (w *interruptible) Write(p []byte) (n int, err error) {
+	for len(p) > 0 && err == nil {
+		if w.e.life.Err() != nil {
+			return n, errStopped
+		}
+		if fault := w.g.fault.Load(); fault != nil {
+			return n, fault
+		}
+		var written int
+		written, err = w.Writer.Write(p[:min(len(p), savePieceBytes)])
+		n, p = n+written, p[written:]
 	}
-	if fault := w.g.fault.Load(); fault != nil {
-		return 0, fault
-	}
-	return w.Writer.Write(p)
+	return n, err
 }
 
 // forget removes the snapshots of a group and calls then, both outside of the loop.
@@ -159,6 +164,16 @@ func freezeOf(m Snapshotter) (f Frozen, err error) {
 		}
 	}()
 	return m.Freeze()
+}
+
+// closeFrozen calls Close and turns a panic into an error (P4).
+func closeFrozen(f Frozen) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &machinePanic{value: r, stack: debug.Stack()}
+		}
+	}()
+	return f.Close()
 }
 
 // writeState calls WriteTo and turns a panic into an error (P4).

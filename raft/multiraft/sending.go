@@ -53,13 +53,20 @@ func (w *worker) send(g *group, need raft.SnapshotNeed, state wire.Snapshot) {
 	x := &sending{to: need.Node, term: need.Term, least: need.Index, cancel: cancel}
 	g.snaps.sends = append(g.snaps.sends, x)
 	report := func(r raft.SnapshotReport) {
-		g.w.inbox.order(func(w *worker) { w.visit(g, func(core *raft.Core) { core.ReportSnapshot(x.to, x.term, r) }) })
+		g.w.inbox.order(func(w *worker) { w.report(g, x, r) })
 	}
 	w.e.emit(SnapshotSending{Group: g.id, Peer: x.to, Index: state.Index})
 	w.e.cfg.Courier.Send(ctx, m, need.Index, func() { report(raft.SnapshotProgress) }, func(err error) {
 		w.e.endSend()
 		g.w.inbox.order(func(w *worker) { w.sent(g, x, state.Index, err) })
 	})
+}
+
+// report tells the core how a transfer gets on, unless it is let go of: then another one may be under way to the same follower.
+func (w *worker) report(g *group, x *sending, r raft.SnapshotReport) {
+	if slices.Contains(g.snaps.sends, x) {
+		w.visit(g, func(core *raft.Core) { core.ReportSnapshot(x.to, x.term, r) })
+	}
 }
 
 // sent learns that a transfer has ended. The follower counts when it says itself that its log has moved.
@@ -70,17 +77,25 @@ func (w *worker) sent(g *group, x *sending, index wire.Index, err error) {
 		return
 	}
 	report := raft.SnapshotSent
-	if err != nil {
-		report = raft.SnapshotFailed
-	} else {
+	switch {
+	case err == nil:
 		w.e.stats.snapshotsSent.Add(1)
+	case g.installs(err):
+		report = raft.SnapshotProgress
+	default:
+		report = raft.SnapshotFailed
 	}
-	w.visit(g, func(core *raft.Core) {
-		core.ReportSnapshot(x.to, x.term, report)
-		if useless(err) {
-			w.takeAnother(g, core)
-		}
-	})
+	w.report(g, x, report)
+	if useless(err) {
+		w.visit(g, func(core *raft.Core) { w.takeAnother(g, core) })
+	}
+}
+
+// installs reports whether the receiver says by err that its machine takes over an earlier snapshot. That may take longer than a leader
+// waits for news; who let go of the log meanwhile would have to send another one, for ever if the log grows fast.
+func (g *group) installs(err error) bool {
+	var said *wire.Error
+	return errors.As(err, &said) && said.Code == wire.CodeOverloaded && said.Group == g.id
 }
 
 // awaited lets go of the transfers that serve nobody any more, and of the log that was kept for them.

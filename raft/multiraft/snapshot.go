@@ -74,8 +74,10 @@ func (w *worker) takeSnapshot(g *group) {
 	if !s.free() || g.handed == 0 {
 		return
 	}
-	if s.newest, s.bytes = w.e.newest(g.id); s.newest >= g.handed {
+	newest, bytes, _ := w.e.cfg.Snapshots.Newest(g.id)
+	if s.newest, s.bytes = newest.Index, bytes; s.newest >= g.handed { // made here, or sent by a peer
 		s.wanted = s.newest <= s.beyond
+		s.serve(newest)
 		return
 	}
 	state, err := g.core.SnapshotAt(g.handed)
@@ -108,16 +110,7 @@ func (w *worker) saved(g *group, state wire.Snapshot, err error) {
 	g.snapshot.Store(uint64(s.newest))
 	w.e.emit(SnapshotMade{Group: g.id, Snapshot: state, Bytes: s.bytes})
 	s.compact = true
-	waiting := s.asked[:0]
-	for _, a := range s.asked {
-		if state.Index >= a.from {
-			a.then(state, nil)
-		} else {
-			waiting = append(waiting, a)
-		}
-	}
-	clear(s.asked[len(waiting):])
-	s.asked = waiting
+	s.serve(state)
 	w.activate(g)
 	if s.wanted || len(s.asked) > 0 {
 		w.call(g, func(*raft.Core) { w.takeSnapshot(g) })
@@ -140,6 +133,20 @@ func (w *worker) snapshotFailed(g *group, err error) {
 	w.e.stats.snapshotsFailed.Add(1)
 	w.e.emit(SnapshotFailed{Group: g.id, Err: err})
 	s.answer(&wire.Error{Code: wire.CodeStorage, Group: g.id, Cause: err, Detail: "no snapshot was made"})
+}
+
+// serve answers those whom a snapshot that is here is late enough for.
+func (s *snapshots) serve(state wire.Snapshot) {
+	waiting := s.asked[:0]
+	for _, a := range s.asked {
+		if state.Index >= a.from {
+			a.then(state, nil)
+		} else {
+			waiting = append(waiting, a)
+		}
+	}
+	clear(s.asked[len(waiting):])
+	s.asked = waiting
 }
 
 // answer tells all who asked for a snapshot that there is none.
@@ -224,6 +231,10 @@ func (w *worker) askSnapshot(g *group, then func(wire.Snapshot, error)) {
 	default:
 		if have, _, ok := w.e.cfg.Snapshots.Newest(g.id); ok && have.Index >= g.handed {
 			then(have, nil)
+			return
+		}
+		if len(s.asked) >= maxSnapshotAsks {
+			then(wire.Snapshot{}, g.errorf(wire.CodeOverloaded, "%d callers wait for a snapshot: try later", len(s.asked)))
 			return
 		}
 		s.asked = append(s.asked, snapshotAsk{from: g.handed, then: then})

@@ -100,8 +100,9 @@ func (w *worker) step() {
 	}
 	for _, a := range w.mail.applied {
 		w.visit(a.g, func(core *raft.Core) { core.Applied(a.index) })
-		a.g.appliedTerm = a.term
-		a.g.snaps.told = a.index
+		if a.index > a.g.snaps.told { // else a snapshot that was installed behind it was told of first
+			a.g.appliedTerm, a.g.snaps.told = a.term, a.index
+		}
 		w.e.latch(a.g)
 	}
 	for i := range w.mail.messages {

@@ -294,22 +294,21 @@ func (p *machinePanic) Error() string {
 	return fmt.Sprintf("state machine panicked: %v\n%s", p.value, p.stack)
 }
 
+// caught, when deferred, turns a panic of a machine into an error (P4).
+func caught(err *error) {
+	if r := recover(); r != nil {
+		*err = &machinePanic{value: r, stack: debug.Stack()}
+	}
+}
+
 // applyTo calls Apply and turns a panic into an error (P4).
 func applyTo(m StateMachine, batch []Command) (results [][]byte, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &machinePanic{value: r, stack: debug.Stack()}
-		}
-	}()
+	defer caught(&err)
 	return m.Apply(batch)
 }
 
 // queryOf calls Query and turns a panic into an error (P4).
 func queryOf(m StateMachine, request []byte) (value []byte, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &machinePanic{value: r, stack: debug.Stack()}
-		}
-	}()
+	defer caught(&err)
 	return m.Query(request)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 
 	"flotilla/internal/crashpoint"
 	"flotilla/raft"
@@ -260,10 +259,6 @@ func (w *witness) Read(p []byte) (int, error) {
 
 // restoreTo calls Restore and turns a panic into an error (P4).
 func restoreTo(m Snapshotter, at wire.Index, r io.Reader) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &machinePanic{value: r, stack: debug.Stack()}
-		}
-	}()
+	defer caught(&err)
 	return m.Restore(at, r)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"slices"
 
 	"flotilla/raft/wire"
@@ -121,11 +120,7 @@ func (e *Engine) removeGroup(id wire.GroupID, then func(error)) {
 
 // closeMachine closes a machine that wants to be, and turns a panic into an error (P4).
 func closeMachine(m StateMachine) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &machinePanic{value: r, stack: debug.Stack()}
-		}
-	}()
+	defer caught(&err)
 	if c, ok := m.(io.Closer); ok {
 		return c.Close()
 	}

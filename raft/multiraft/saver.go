@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime/debug"
 	"sync"
 
 	"flotilla/raft/wire"
@@ -158,31 +157,19 @@ func (e *Engine) forget(id wire.GroupID, then func(error)) {
 
 // freezeOf calls Freeze and turns a panic into an error (P4).
 func freezeOf(m Snapshotter) (f Frozen, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &machinePanic{value: r, stack: debug.Stack()}
-		}
-	}()
+	defer caught(&err)
 	return m.Freeze()
 }
 
 // closeFrozen calls Close and turns a panic into an error (P4).
 func closeFrozen(f Frozen) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &machinePanic{value: r, stack: debug.Stack()}
-		}
-	}()
+	defer caught(&err)
 	return f.Close()
 }
 
 // writeState calls WriteTo and turns a panic into an error (P4).
 func writeState(f Frozen, w io.Writer) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &machinePanic{value: r, stack: debug.Stack()}
-		}
-	}()
+	defer caught(&err)
 	_, err = f.WriteTo(w)
 	return err
 }

@@ -47,10 +47,8 @@ func (e *Engine) createGroup(cfg GroupConfig, origin wire.Membership, then func(
 			made(fmt.Errorf("create group %d: remove old snapshots: %w", cfg.ID, err))
 			return
 		}
-		ordered := e.workerOf(cfg.ID).inbox.order(func(w *worker) {
-			w.commitAlone(update, func() { made(e.AddGroup(cfg)) })
-		})
-		if !ordered {
+		begin := func(w *worker) { w.commitAlone(update, func() { made(e.AddGroup(cfg)) }) }
+		if !e.workerOf(cfg.ID).inbox.order(begin) {
 			made(&wire.Error{Code: wire.CodeStopped, Group: cfg.ID})
 		}
 	})

@@ -94,8 +94,8 @@ func (w *worker) sent(g *group, x *sending, index wire.Index, err error) {
 // installs reports whether the receiver says by err that its machine takes over an earlier snapshot. That may take longer than a leader
 // waits for news; who let go of the log meanwhile would have to send another one, for ever if the log grows fast.
 func (g *group) installs(err error) bool {
-	var said *wire.Error
-	return errors.As(err, &said) && said.Code == wire.CodeOverloaded && said.Group == g.id
+	said, ok := errors.AsType[*wire.Error](err)
+	return ok && said.Code == wire.CodeOverloaded && said.Group == g.id
 }
 
 // awaited lets go of the transfers that serve nobody any more, and of the log that was kept for them.
@@ -122,9 +122,8 @@ func (w *worker) takeAnother(g *group, core *raft.Core) {
 
 // useless reports whether this snapshot will not get there: it is damaged here, or came damaged twice (P36).
 func useless(err error) bool {
-	var refused *snapshotstream.RefusedError
-	return errors.Is(err, snapshotstream.ErrCorrupt) ||
-		errors.As(err, &refused) && refused.Reason == snapshotstream.ReasonQuarantined
+	refused, ok := errors.AsType[*snapshotstream.RefusedError](err)
+	return errors.Is(err, snapshotstream.ErrCorrupt) || ok && refused.Reason == snapshotstream.ReasonQuarantined
 }
 
 // beginSend takes one of the node's places for transfers; false when all are taken.

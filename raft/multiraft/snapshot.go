@@ -3,6 +3,7 @@ package multiraft
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"flotilla/raft"
 	"flotilla/raft/wire"
@@ -137,16 +138,12 @@ func (w *worker) snapshotFailed(g *group, err error) {
 
 // serve answers those whom a snapshot that is here is late enough for.
 func (s *snapshots) serve(state wire.Snapshot) {
-	waiting := s.asked[:0]
-	for _, a := range s.asked {
+	s.asked = slices.DeleteFunc(s.asked, func(a snapshotAsk) bool {
 		if state.Index >= a.from {
 			a.then(state, nil)
-		} else {
-			waiting = append(waiting, a)
 		}
-	}
-	clear(s.asked[len(waiting):])
-	s.asked = waiting
+		return state.Index >= a.from
+	})
 }
 
 // answer tells all who asked for a snapshot that there is none.
@@ -211,8 +208,7 @@ func (e *Engine) makeSnapshot(id wire.GroupID, then func(wire.Snapshot, error)) 
 		then(wire.Snapshot{}, err)
 		return
 	}
-	ordered := g.w.inbox.order(func(w *worker) { w.askSnapshot(g, then) })
-	if !ordered {
+	if !g.w.inbox.order(func(w *worker) { w.askSnapshot(g, then) }) {
 		then(wire.Snapshot{}, g.stopped())
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"flotilla/raft/wire"
-	"flotilla/snapshotstream"
 )
 
 // P15: a machine that takes longer to take a state over than a leader waits for news of it gets the log from there, and no second state.
@@ -198,34 +197,6 @@ func (m *memSnaps) setAside(g wire.GroupID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.mu.held[g] = slices.Delete(m.mu.held[g], 0, 1)
-}
-
-// stubborn is a store that cannot set aside what is damaged.
-type stubborn struct{ *memSnaps }
-
-func (s stubborn) Load(_ wire.GroupID, _ wire.Index, read func(io.Reader) error) error {
-	return read(corruptReader{})
-}
-
-// D15: a start does not try a damaged snapshot for ever that cannot be set aside.
-func TestDamagedSnapshotThatStays(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		c := withSnapshots(newCluster(t, 1, 1), 4000)
-		c.startAll()
-		defer c.killAll()
-		n := c.nodes[1]
-		fill(t, c.leader(1).engine, 1, 200)
-		waitFor(t, "a compacted log", func() bool { return n.first(1) > 100 })
-		c.kill(1)
-		config := c.config
-		c.config = func(cfg *Config) { config(cfg); cfg.Snapshots = stubborn{n.snaps} }
-		c.start(1)
-		st, _ := n.engine.GroupStatus(1)
-		wantCode(t, st.Err, wire.CodeQuarantined)
-		if !errors.Is(st.Err, snapshotstream.ErrCorrupt) {
-			t.Errorf("out of service because of %v", st.Err)
-		}
-	})
 }
 
 // P4: a machine that panics is out of service also when it does so because what it reads ends early.

@@ -127,10 +127,10 @@ func (e *Engine) newest(id wire.GroupID) (wire.Index, int64) {
 	return s.Index, bytes
 }
 
-// snapshotFailed tells who asked and whoever listens, and leaves it alone for a while.
+// snapshotFailed tells who asked and whoever listens, and has it tried again after a while.
 func (w *worker) snapshotFailed(g *group, err error) {
 	s := &g.snaps
-	s.pause = snapshotPause * w.e.cfg.electionTicks()
+	s.pause, s.wanted = snapshotPause*w.e.cfg.electionTicks(), true
 	w.e.stats.snapshotsFailed.Add(1)
 	w.e.emit(SnapshotFailed{Group: g.id, Err: err})
 	s.answer(&wire.Error{Code: wire.CodeStorage, Group: g.id, Cause: err, Detail: "no snapshot was made"})

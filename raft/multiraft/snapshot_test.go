@@ -370,3 +370,18 @@ func TestLogMarks(t *testing.T) {
 		t.Errorf("forgotten marks answer %d", got)
 	}
 }
+
+// F25: a snapshot that could not be written is tried again, whether or not the group goes on.
+func TestSnapshotIsTriedAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := withSnapshots(newCluster(t, 1, 1), 4000)
+		n := c.nodes[1]
+		n.snaps.failWith(errors.New("no disk"))
+		c.startAll()
+		defer c.killAll()
+		fill(t, c.leader(1).engine, 1, 50)
+		waitFor(t, "a try that failed", func() bool { return len(eventsOf[SnapshotFailed](n.events)) > 0 })
+		n.snaps.failWith(nil)
+		waitFor(t, "a snapshot", func() bool { return len(n.snaps.saved()) == 1 })
+	})
+}

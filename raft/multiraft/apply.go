@@ -274,8 +274,7 @@ func (a *applier) serve(g *group, r *read) {
 		r.finish(nil, nil)
 	default:
 		value, err := queryOf(g.machine, r.request)
-		var panicked *machinePanic
-		if errors.As(err, &panicked) {
+		if _, panicked := errors.AsType[*machinePanic](err); panicked {
 			g.quarantine(fmt.Errorf("query of group %d: %w", g.id, err))
 			err = g.fault.Load()
 		}

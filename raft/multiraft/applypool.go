@@ -164,13 +164,7 @@ func (p *applyPool) abandon(g *group) {
 // number has doubled, so that they cannot pile up.
 func (s *applyState) park(r *read) {
 	if len(s.parked) >= max(s.sweepAt, minSweep) {
-		s.parked = slices.DeleteFunc(s.parked, func(r *read) bool {
-			gone := r.gone()
-			if gone {
-				r.finish(nil, nil)
-			}
-			return gone
-		})
+		s.parked = withoutGone(s.parked)
 		s.sweepAt = 2 * len(s.parked)
 	}
 	at := len(s.parked)

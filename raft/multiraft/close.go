@@ -96,6 +96,7 @@ func (e *Engine) halt(ctx context.Context) error {
 	close(e.done)
 	e.appliers.close()
 	e.saver.close()
+	e.remover.close()
 	e.turning.Wait() // a turn waits for nothing
 	for n, w := range e.workers {
 		w.abandon(&left[n])

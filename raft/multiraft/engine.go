@@ -13,13 +13,13 @@ import (
 
 // Engine drives all groups of a node. Its methods are safe for concurrent use.
 type Engine struct {
-	cfg      Config
-	workers  []*worker
-	log      *logWriter
-	saver    *saver
-	appliers *applyPool
-	groups   sync.Map // wire.GroupID -> *group
-	moving   sync.Map // wire.GroupID of replicas that are being made or ended
+	cfg            Config
+	workers        []*worker
+	log            *logWriter
+	saver, remover *saver // of snapshots
+	appliers       *applyPool
+	groups         sync.Map // wire.GroupID -> *group
+	moving         sync.Map // wire.GroupID of replicas that are being made or ended
 
 	proposals sync.Pool // of *proposal
 	sortings  sync.Pool // of *sorting
@@ -60,7 +60,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e.life, e.end = context.WithCancelCause(context.Background())
 	e.log = newLogWriter(e)
-	e.saver = newSaver()
+	e.saver, e.remover = newSaver(), newSaver()
 	e.appliers = newApplyPool(e)
 	for n := range e.cfg.Workers {
 		e.workers = append(e.workers, newWorker(e, n))
@@ -102,6 +102,7 @@ func (e *Engine) Start() {
 		}
 		e.running.Go(func() { e.log.loop(e.done) })
 		e.running.Go(func() { e.saver.loop(e.done) })
+		e.running.Go(func() { e.remover.loop(e.done) })
 		e.turning.Go(e.keepTime)
 	})
 }

@@ -134,8 +134,7 @@ func (w *worker) beginInstall(g *group, t *taking) {
 func (a *applier) install(g *group, t *taking) error {
 	crashpoint.Here(crashpoint.InstallBegun)
 	err := a.e.load(g.snaps.machine, g.id, t.state.Index)
-	var broken *restoreError
-	if errors.As(err, &broken) {
+	if _, broken := errors.AsType[*restoreError](err); broken {
 		return err
 	}
 	if err == nil {

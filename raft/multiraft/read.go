@@ -2,6 +2,7 @@ package multiraft
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"flotilla/raft"
@@ -128,7 +129,7 @@ func (b *readBook) ask(core *raft.Core) {
 	if b.refused || len(b.rounds) >= maxReadRounds {
 		return
 	}
-	b.dropGone()
+	b.waiting = withoutGone(b.waiting)
 	if len(b.waiting) == 0 {
 		return
 	}
@@ -138,18 +139,15 @@ func (b *readBook) ask(core *raft.Core) {
 	core.ReadIndex(b.next)
 }
 
-// dropGone forgets the waiting reads whose callers have left.
-func (b *readBook) dropGone() {
-	kept := b.waiting[:0]
-	for _, r := range b.waiting {
-		if r.gone() {
+// withoutGone forgets the reads whose callers have left.
+func withoutGone(reads []*read) []*read {
+	return slices.DeleteFunc(reads, func(r *read) bool {
+		gone := r.gone()
+		if gone {
 			r.finish(nil, nil)
-			continue
 		}
-		kept = append(kept, r)
-	}
-	clear(b.waiting[len(kept):])
-	b.waiting = kept
+		return gone
+	})
 }
 
 // answer hands the reads of a confirmed round to the machine; those of a refused one wait for the next.
@@ -197,7 +195,7 @@ func (b *readBook) tick(g *group, limit int) bool {
 		}
 	}
 	b.refused = false
-	b.dropGone()
+	b.waiting = withoutGone(b.waiting)
 	return len(b.waiting) > 0
 }
 

@@ -187,9 +187,7 @@ func (s *Stepper) CreateGroup(cfg GroupConfig, origin wire.Membership, then func
 }
 
 // RemoveGroup is Engine.RemoveGroup.
-func (s *Stepper) RemoveGroup(id wire.GroupID, then func(error)) {
-	s.e.removeGroup(id, then)
-}
+func (s *Stepper) RemoveGroup(id wire.GroupID, then func(error)) { s.e.removeGroup(id, then) }
 
 // Barrier is Engine.Barrier.
 func (s *Stepper) Barrier(id wire.GroupID, done func(error)) *Call {

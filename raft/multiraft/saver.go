@@ -9,8 +9,8 @@ import (
 	"flotilla/raft/wire"
 )
 
-// saver is the goroutine that writes snapshots and removes them: what waits for the disk and is in no hurry. It does one thing at a
-// time, so that states do not compete for the disk with more than the log.
+// saver is a goroutine that does what waits for the disk and is in no hurry, one thing at a time. One writes snapshots, so that states
+// do not compete for the disk with more than the log; one removes them, for whom a state that is being written would take too long.
 type saver struct {
 	wake chan struct{} // capacity 1
 
@@ -112,7 +112,11 @@ func (a *applier) freeze(g *group, state wire.Snapshot) error {
 func (e *Engine) save(g *group, state wire.Snapshot, frozen Frozen) {
 	var panicked *machinePanic
 	err := e.cfg.Snapshots.Save(g.id, state, func(w io.Writer) error {
-		return writeState(frozen, &interruptible{Writer: w, e: e, g: g})
+		to := &interruptible{Writer: w, e: e, g: g}
+		if err := writeState(frozen, to); err != nil {
+			return err
+		}
+		return to.ended() // the snapshots of a group that was ended may have been removed before this one was begun
 	})
 	if err = errors.Join(err, closeFrozen(frozen)); errors.As(err, &panicked) {
 		g.quarantine(fmt.Errorf("write the state of group %d: %w", g.id, err))
@@ -130,11 +134,8 @@ type interruptible struct {
 // Write implements io.Writer. A machine may have its whole state in one piece, and the disk a pace.
 func (w *interruptible) Write(p []byte) (n int, err error) {
 	for len(p) > 0 && err == nil {
-		if w.e.life.Err() != nil {
-			return n, errStopped
-		}
-		if fault := w.g.fault.Load(); fault != nil {
-			return n, fault
+		if err := w.ended(); err != nil {
+			return n, err
 		}
 		var written int
 		written, err = w.Writer.Write(p[:min(len(p), savePieceBytes)])
@@ -143,13 +144,24 @@ func (w *interruptible) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
+// ended says why nothing is to be written any more.
+func (w *interruptible) ended() error {
+	if w.e.life.Err() != nil {
+		return errStopped
+	}
+	if fault := w.g.fault.Load(); fault != nil {
+		return fault
+	}
+	return nil
+}
+
 // forget removes the snapshots of a group and calls then, both outside of the loop.
 func (e *Engine) forget(id wire.GroupID, then func(error)) {
 	if e.cfg.Snapshots == nil {
 		then(nil)
 		return
 	}
-	e.saver.put(errand{
+	e.remover.put(errand{
 		do:     func() { then(e.cfg.Snapshots.Drop(id)) },
 		refuse: func() { then(&wire.Error{Code: wire.CodeStopped, Group: id}) },
 	})

@@ -283,3 +283,41 @@ func TestAppliedMarkBehindAnInstall(t *testing.T) {
 		t.Errorf("after %d of term 2 was installed: %d of term %d", 5, g.snaps.told, g.appliedTerm)
 	}
 }
+
+// P3, P7: replicas are made and ended while a large state of another group is written, and nothing of an ended one comes back.
+func TestGroupsComeAndGoWhileALargeStateIsWritten(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := withSnapshots(newCluster(t, 1, 1, 2), 1<<20)
+		config := c.config
+		c.config = func(cfg *Config) { config(cfg); cfg.Snapshots = slowSnaps{c.nodes[1].snaps} }
+		machine := func(bytes int) StateMachine {
+			return &oddMachine{frozen: oddFrozen{close: func() error { return nil }, write: func(w io.Writer) (int64, error) {
+				n, err := w.Write(make([]byte, bytes))
+				return int64(n), err
+			}}}
+		}
+		c.machines = func(_ wire.NodeID, g wire.GroupID) StateMachine { return machine(int(2-g) * 90 << 20) }
+		c.startAll()
+		defer c.killAll()
+		e := c.leader(1).engine
+		c.leader(2)
+		for g := range wire.GroupID(2) {
+			mustPropose(t, e, g+1, "one")
+			e.makeSnapshot(g+1, func(wire.Snapshot, error) {})
+			time.Sleep(time.Second)
+		}
+		if err := e.RemoveGroup(within(time.Minute), 2); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.CreateGroup(within(time.Minute), GroupConfig{ID: 3, Machine: machine(1)}, wire.Membership{Voters: []wire.NodeID{1}}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Minute)
+		if s, _, ok := c.nodes[1].snaps.Newest(2); ok {
+			t.Errorf("the replica that was ended has left the snapshot at %d", s.Index)
+		}
+		if _, _, ok := c.nodes[1].snaps.Newest(1); !ok {
+			t.Error("the large state was not written")
+		}
+	})
+}

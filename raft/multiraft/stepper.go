@@ -61,7 +61,7 @@ func (s *Stepper) Due() (due Work) {
 	if s.e.appliers.runnable() {
 		due |= ApplyDue
 	}
-	if s.e.saver.waiting() {
+	if s.e.saver.waiting() || s.e.remover.waiting() {
 		due |= SaveDue
 	}
 	return due
@@ -117,7 +117,7 @@ func (s *Stepper) Writing() []wire.LogUpdate {
 func (s *Stepper) Apply() bool { return s.e.appliers.runNext(&s.applier, returnWhenIdle) }
 
 // Save writes or removes the next snapshot; false when there is none.
-func (s *Stepper) Save() bool { return s.e.saver.run() }
+func (s *Stepper) Save() bool { return s.e.remover.run() || s.e.saver.run() }
 
 // OfferSnapshot is Engine.OfferSnapshot.
 func (s *Stepper) OfferSnapshot(m wire.Message, then func(error)) { s.e.offerSnapshot(m, then) }

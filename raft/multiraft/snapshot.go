@@ -24,10 +24,13 @@ type snapshots struct {
 	// counts the ticks until the next try after a failure.
 	making, wanted bool
 	beyond         wire.Index
-	pause          int
-	asked          []snapshotAsk
-	compact        bool // the log may have become shorter
-	again          int  // ticks until that is looked at once more, 0 for never
+	// missed: one came due while another was made. lull counts the ticks since the machine was given something.
+	missed  bool
+	lull    int
+	pause   int
+	asked   []snapshotAsk
+	compact bool // the log may have become shorter
+	again   int  // ticks until that is looked at once more, 0 for never
 
 	needs  []raft.SnapshotNeed // of this turn
 	sends  []*sending
@@ -53,6 +56,7 @@ func (w *worker) due(g *group, e *wire.Entry) bool {
 		s.compact = true
 	}
 	s.grown += size
+	s.lull = 0
 	worth := w.e.cfg.SnapshotBytes
 	if groups := int64(len(w.groups) * len(w.e.workers)); groups > fullLogs {
 		worth = max(worth*fullLogs/groups, min(worth, minSnapshotBytes))
@@ -64,7 +68,9 @@ func (w *worker) due(g *group, e *wire.Entry) bool {
 		return false
 	}
 	s.grown = 0
-	return s.free() // else not this one: one at another index would be of use here alone
+	// Else not this one: one at another index would be of use here alone. If the group comes to rest then, one is made all the same.
+	s.missed = !s.free()
+	return !s.missed
 }
 
 // takeSnapshot has the state that the machine will have when it has applied all that it was given frozen and written. What
@@ -158,6 +164,9 @@ func (s *snapshots) answer(why *wire.Error) {
 func (s *snapshots) tick(w *worker, g *group) {
 	if s.pause > 0 {
 		s.pause--
+	}
+	if s.lull++; s.missed && s.lull > w.e.cfg.electionTicks() {
+		s.missed, s.wanted = false, true
 	}
 	if s.wanted {
 		w.takeSnapshot(g)

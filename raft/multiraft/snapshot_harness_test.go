@@ -18,6 +18,8 @@ import (
 
 // memSnaps is a SnapshotStore in memory. It outlives engines, as a disk does.
 type memSnaps struct {
+	slow time.Duration // what a Save takes
+
 	mu struct {
 		sync.Mutex
 		held    map[wire.GroupID][]memSnap // newest first
@@ -54,6 +56,7 @@ func (m *memSnaps) Save(g wire.GroupID, s wire.Snapshot, write func(io.Writer) e
 	if err := write(&state); err != nil {
 		return err
 	}
+	time.Sleep(m.slow)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.mu.fail != nil {

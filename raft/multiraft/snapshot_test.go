@@ -385,3 +385,17 @@ func TestSnapshotIsTriedAgain(t *testing.T) {
 		waitFor(t, "a snapshot", func() bool { return len(n.snaps.saved()) == 1 })
 	})
 }
+
+// F25: snapshots that came due while a slow one was made are made up for once the group rests: its log does not stay as it was.
+func TestMissedSnapshotIsMadeUpFor(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := withSnapshots(newCluster(t, 1, 1), 4000)
+		n := c.nodes[1]
+		n.snaps.slow = time.Second
+		c.startAll()
+		defer c.killAll()
+		last := fill(t, c.leader(1).engine, 1, 300)
+		waitFor(t, "a snapshot of all there is", func() bool { s, _, _ := n.snaps.Newest(1); return s.Index == last.Index })
+		waitFor(t, "a short log", func() bool { return n.first(1) > last.Index-50 })
+	})
+}

@@ -311,13 +311,21 @@ func (s *Sim) pump(h *host) {
 	}
 	if due&multiraft.ApplyDue != 0 && !h.applying {
 		h.applying = true
-		s.after(between(s.rng, 0, s.plan.ApplyMax), &task{kind: taskApply, host: h, life: h.life})
+		s.after(s.applyTime(), &task{kind: taskApply, host: h, life: h.life})
 	}
 	if due&multiraft.SaveDue != 0 && !h.saving {
 		h.saving = true
 		s.after(between(s.rng, 0, s.plan.WriteMax), &task{kind: taskSave, host: h, life: h.life})
 	}
 	s.powerless(h)
+}
+
+// applyTime draws how long a machine takes.
+func (s *Sim) applyTime() time.Duration {
+	if chance(s.rng, s.rate(s.plan.Slow)) {
+		return between(s.rng, 0, s.plan.SlowMax)
+	}
+	return between(s.rng, 0, s.plan.ApplyMax)
 }
 
 func (s *Sim) turnDelay() time.Duration {

@@ -23,6 +23,9 @@ type Snapshots struct {
 	Durable bool
 	// ChunkMax is how long a sender takes for a chunk, WriteMax how long a snapshot is written.
 	ChunkMax, WriteMax time.Duration
+	// Slow is the rate of calls of a machine that take up to SlowMax, as taking over a large state does.
+	Slow    int
+	SlowMax time.Duration
 	// Flips is the rate of chunks damaged on their way, DieHolding that of receivers that die holding a snapshot that is not installed.
 	Flips, DieHolding int
 	// NoSpace is the rate of snapshots for which a machine has no space.
@@ -48,6 +51,9 @@ func (p *Plan) drawSnapshots() {
 	if p.Peaceful {
 		return
 	}
+	if chance(r, 400) {
+		s.Slow, s.SlowMax = pick(r, 5, 50, 300), span(r, 10*time.Millisecond, 5*time.Second)
+	}
 	if chance(r, 500) {
 		s.Flips = pick(r, 5, 50, 500)
 	}
@@ -62,8 +68,8 @@ func (s *Snapshots) String() string {
 	if s.SnapshotBytes == 0 {
 		return "no snapshots"
 	}
-	return fmt.Sprintf("a snapshot each %d bytes, tail %d, ballast %d, durable %t, %d sends, chunk %v write %v; flips %d die holding %d no space %d; every: power cut %v rot %v made %v",
-		s.SnapshotBytes, s.TailBytes, s.Ballast, s.Durable, s.Sends, s.ChunkMax, s.WriteMax, s.Flips, s.DieHolding, s.NoSpace, s.PowerEvery, s.RotEvery, s.MakeEvery)
+	return fmt.Sprintf("a snapshot each %d bytes, tail %d, ballast %d, durable %t, %d sends, chunk %v write %v, slow %d/%v; flips %d die holding %d no space %d; every: power cut %v rot %v made %v",
+		s.SnapshotBytes, s.TailBytes, s.Ballast, s.Durable, s.Sends, s.ChunkMax, s.WriteMax, s.Slow, s.SlowMax, s.Flips, s.DieHolding, s.NoSpace, s.PowerEvery, s.RotEvery, s.MakeEvery)
 }
 
 // openDepot takes the snapshots of a host up; false when the power was cut meanwhile.

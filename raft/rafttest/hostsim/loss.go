@@ -79,11 +79,17 @@ func (s *Sim) bearable() bool {
 	return !slices.ContainsFunc(s.hosts, func(h *host) bool { return h.stage == stageOutside || h.haunted })
 }
 
-// settled reports whether all groups are where they are wanted, in their logs as well.
+// settled reports whether all groups are where they are wanted, in their logs as well, and without nodes that were removed: where they are
+// wanted may not have been planned anew yet.
 func (s *Sim) settled(v *catalog.Snapshot) bool {
 	for g := range v.Live() {
 		if !g.Settled() || s.memberships[g.ID].Index != g.Members.Index {
 			return false
+		}
+		for _, n := range g.Members.Members() {
+			if node, _ := v.Topology.Find(n); node.State == catalog.NodeRemoved {
+				return false
+			}
 		}
 	}
 	return true

@@ -18,7 +18,7 @@ import (
 
 var (
 	installs = flag.Int("installs", 1, "kills at each named step of an install in TestKilledWhileInstalling; 10 is the long run")
-	soak     = flag.Duration("soak", 15*time.Second, "how long TestDiskStaysBounded writes; an hour is the long run")
+	soak     = flag.Duration("soak", 8*time.Second, "how long TestDiskStaysBounded writes; an hour is the long run")
 )
 
 // snapshotFlags have snapshots made early and often, of one data group.

@@ -13,7 +13,7 @@ import (
 func TestSmoke(t *testing.T) {
 	seeds := uint64(10)
 	if testing.Short() {
-		seeds = 4
+		seeds = 3
 	}
 	var sum Stats
 	for seed := uint64(1); seed <= seeds; seed++ {
@@ -51,6 +51,9 @@ func TestReplay(t *testing.T) {
 // TestSabotageIsFound breaks the world below the engine, or the product beside it, one thing at a time; the checkers whose
 // matter it is must notice.
 func TestSabotageIsFound(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: nothing for the race pass, which is what -short is for") // go test ./... runs it
+	}
 	for _, c := range []struct {
 		name     string
 		sabotage sabotage

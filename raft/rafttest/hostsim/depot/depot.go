@@ -78,8 +78,12 @@ func (d *Depot) Rot(g wire.GroupID, n int, draw func(n int) int) error {
 	list := d.store.List(g)
 	for _, h := range list[:min(n, len(list))] {
 		file := fmt.Sprintf("/snap/%d/%020d-%020d.snap", g, h.Index, h.Term)
+		size := d.disk.Size(file)
+		if size == 0 {
+			continue // it rotted away before
+		}
 		var err error
-		switch size := d.disk.Size(file); draw(4) {
+		switch draw(4) {
 		case 0:
 			err = d.disk.Truncate(file, draw(size))
 		case 1:

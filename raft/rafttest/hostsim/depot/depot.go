@@ -79,7 +79,7 @@ func (d *Depot) Rot(g wire.GroupID, n int, draw func(n int) int) error {
 	for _, h := range list[:min(n, len(list))] {
 		file := fmt.Sprintf("/snap/%d/%020d-%020d.snap", g, h.Index, h.Term)
 		size := d.disk.Size(file)
-		if size == 0 {
+		if size <= 0 {
 			continue // it rotted away before
 		}
 		var err error

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"flotilla/internal/assert"
+	"flotilla/internal/mutant"
 	"flotilla/raft/progress"
 	"flotilla/raft/wire"
 )
@@ -52,5 +53,8 @@ func (c *Core) Compact(i, least wire.Index) wire.Index {
 		return gone
 	}
 	c.persist.compact = max(c.persist.compact, keep)
+	if !mutant.Is(mutant.CompactMembership) {
+		c.persist.membership = true // what led to it goes, and the host may have had it from a snapshot when this core began (D53)
+	}
 	return c.persist.compact
 }

@@ -208,6 +208,31 @@ func TestCompactKeepsWhatIsNeeded(t *testing.T) {
 	}()
 }
 
+// D53: a change of the membership never goes with the log that held it before the disk has what it led to, however the core came to know
+// of that: here from its host, which had it from a snapshot.
+func TestCompactionCarriesTheMembership(t *testing.T) {
+	b := openBench(t, Config{Membership: wire.Membership{Voters: []wire.NodeID{1, 2, 3}}}, newMemoryLog()).rule()
+	if _, _, err := b.core.ProposeChange(wire.OneChange(wire.ChangeAddLearner, 4)); err != nil {
+		t.Fatal(err)
+	}
+	b.sync().ackAll()
+	for range 20 {
+		b.propose("x")
+	}
+	b.sync().ackAll()
+	members := b.core.Status().Membership
+	if members.Index == 0 {
+		t.Fatal("the change has not taken effect")
+	}
+	b = openBench(t, Config{Membership: members, Applied: 20, HardState: b.hard}, b.disk)
+	b.sync().clear()
+	b.core.Compact(15, 0)
+	b.sync()
+	if n := len(b.updates); n != 1 || b.updates[0].CompactTo != 15 || !b.updates[0].SetMembership || !b.updates[0].Membership.Equal(&members) {
+		t.Errorf("updates %+v", b.updates)
+	}
+}
+
 // D53, F14: the membership of a snapshot is the one of its index.
 func TestSnapshotAtHasTheMembershipOfItsIndex(t *testing.T) {
 	b := newBench(t, 1, 2, 3).rule()

@@ -36,6 +36,7 @@ const (
 
 	KeepConflictingSuffix     Name = "keep-conflicting-suffix"
 	ForgetInstalledMembership Name = "forget-installed-membership"
+	CompactMembership         Name = "compact-membership"
 	CountSentSnapshot         Name = "count-sent-snapshot"
 	NeedlessSnapshot          Name = "needless-snapshot"
 	AckSnapshotBeforeDisk     Name = "ack-snapshot-before-disk"
@@ -91,6 +92,7 @@ func ofCore() []Mutant {
 
 		{KeepConflictingSuffix, "keeps a suffix that conflicts with an installed snapshot", "raft", "raft TestInstall", 0},
 		{ForgetInstalledMembership, "installs a snapshot without its membership", "raft", "raft TestInstall", ByComparison},
+		{CompactMembership, "lets go of a change of the membership that the disk has nowhere else", "raft", "raft TestCompactionCarriesTheMembership", 0},
 		{CountSentSnapshot, "counts a snapshot when it is sent", "raft", "raft TestOnlyTheFollowerEndsASnapshot", ByComparison},
 		{NeedlessSnapshot, "sends a snapshot on to who gets along by the log", "raft", "raft TestOnlyTheFollowerEndsASnapshot", ByComparison},
 		{AckSnapshotBeforeDisk, "acknowledges a snapshot before the log has moved on disk", "raft", "raft TestInstall", ByComparison},

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"flotilla/internal/gobuild"
 )
 
 // Process is one running flotilla. Its methods are safe for concurrent use.
@@ -135,10 +137,7 @@ func Binary() (string, error) {
 		if binary.dir, binary.err = os.MkdirTemp("", "flotilla-bin-"); binary.err != nil {
 			return
 		}
-		out, err := exec.Command("go", "build", "-tags", "crashpoints", "-o", binary.dir, "flotilla/cmd/flotilla").CombinedOutput()
-		if err != nil {
-			binary.err = fmt.Errorf("build the binary: %w\n%s", err, out)
-		}
+		binary.err = gobuild.Build(binary.dir, "crashpoints")
 	})
 	return filepath.Join(binary.dir, "flotilla"), binary.err
 }

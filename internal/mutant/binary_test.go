@@ -6,18 +6,25 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"flotilla/internal/gobuild"
 )
 
 // TestProductionHoldsNoMutants looks into the binary that users run: no symbol and no text of this package is in it, as
 // every question is a constant. Under the tag, when this test runs under it, they are.
 func TestProductionHoldsNoMutants(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "flotilla")
-	build := []string{"build", "-buildvcs=false", "-o", binary}
+	var tags []string
 	if On {
-		build = append(build, "-tags", "mutants")
+		tags = []string{"mutants"}
 	}
-	run(t, append(build, "flotilla/cmd/flotilla")...)
-	symbols := run(t, "tool", "nm", binary)
+	if err := gobuild.Build(binary, tags...); err != nil {
+		t.Fatal(err)
+	}
+	symbols, err := exec.Command("go", "tool", "nm", binary).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if !bytes.Contains(symbols, []byte(" flotilla/raft.New\n")) {
 		t.Fatal("the binary has no symbols to look at")
 	}
@@ -33,13 +40,4 @@ func TestProductionHoldsNoMutants(t *testing.T) {
 			t.Errorf("the binary knows of %s: %v, want %v", m.Name, got, On)
 		}
 	}
-}
-
-func run(t *testing.T, args ...string) []byte {
-	t.Helper()
-	out, err := exec.Command("go", args...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("go %v: %v\n%s", args, err, out)
-	}
-	return out
 }

@@ -15,6 +15,7 @@ import (
 	"flotilla/quictransport"
 	"flotilla/raft/logstore"
 	"flotilla/raft/multiraft"
+	"flotilla/snapshotstream/courier"
 )
 
 // The storeys below emit typed events and never log; here they become log lines.
@@ -40,8 +41,19 @@ func (h *Host) stepEvent(e steward.StepFailed) {
 	eventlog.Write(h.log, level, "placement", e)
 }
 
-// Event is something that happened on this node: one of the types of package raft/multiraft that end up in its log.
-type Event = multiraft.Event
+// courierEvent takes in what happens to snapshots on their way.
+func (h *Host) courierEvent(e courier.Event) {
+	level := levelOf(e)
+	if ended, ok := e.(courier.TransferEnded); ok && ended.Trouble() && !h.closing.Load() {
+		level = slog.LevelWarn
+	}
+	eventlog.Write(h.log, level, "snapshots", e)
+	h.events.Tell(e)
+}
+
+// Event is something that happened on this node and ends up in its log: one of the types of the packages raft/multiraft and
+// snapshotstream/courier.
+type Event any
 
 // Events returns what happens on this node from this call on, until ctx ends. A loop that does not keep up loses the oldest
 // events; the second value is how many were lost right before the first.
@@ -74,10 +86,10 @@ const eventQueue = 1024
 
 func levelOf(e any) slog.Level {
 	switch e.(type) {
-	case logstore.Rotated, logstore.Unlinked, logstore.Draining:
+	case logstore.Rotated, logstore.Unlinked, logstore.Draining, multiraft.SnapshotSending, multiraft.SnapshotSent: // the courier tells of those that got anywhere
 		return slog.LevelDebug
 	case scrub.LogDamaged, scrub.LogRenewed, scrub.SnapshotDamaged, scrub.PassFailed, logstore.Corrupted, logstore.SpaceLow, logstore.HousekeepingFailed, multiraft.DiskStalled, multiraft.DiskFull,
-		multiraft.ApplyWaits, multiraft.ChangeRefused, multiraft.GroupRefused, multiraft.SnapshotDamaged, multiraft.SnapshotFailed:
+		multiraft.ApplyWaits, multiraft.ChangeRefused, multiraft.GroupRefused, multiraft.SnapshotDamaged, multiraft.SnapshotFailed, courier.NotInstalled:
 		return slog.LevelWarn
 	case logstore.Quarantined, logstore.Fenced, multiraft.GroupQuarantined, multiraft.LogFenced:
 		return slog.LevelError

@@ -39,9 +39,7 @@ func (h *Host) openCourier(context.Context) error {
 		Install: func(ctx context.Context, g GroupID, s wire.Snapshot) error {
 			return h.engine.InstallSnapshot(ctx, g, s)
 		},
-		Failed: func(from NodeID, g GroupID, err error) {
-			h.log.Warn("snapshot not taken in", "group", g, "from", from, "error", err)
-		},
+		Events: h.courierEvent,
 	})
 	return nil
 }

@@ -25,6 +25,8 @@ type Status struct {
 	Nodes    []NodeStatus
 	// Groups are all of the cluster; those without a replica here have no role, term or indexes.
 	Groups []GroupStatus
+	// Transfers are the snapshots on their way from this node and to it.
+	Transfers []Transfer
 }
 
 // NodeStatus is one node of the cluster as this node sees it.
@@ -46,6 +48,7 @@ func (h *Host) Status() Status {
 	s := Status{
 		Cluster: h.identity.ClusterName, ClusterID: h.identity.ClusterID.String(), Node: h.identity.NodeID,
 		Epoch: stamp.Applied, Observed: stamp.Observed, Serving: h.Serving(),
+		Transfers: h.Transfers(),
 	}
 	up := map[NodeID]bool{h.identity.NodeID: true}
 	for _, p := range h.transport.Peers() {

@@ -91,7 +91,8 @@ type SnapshotDamaged struct {
 	Err   error
 }
 
-// SnapshotSending says that Peer is sent a snapshot of Group, SnapshotSent that the transfer has ended: well when Err is nil.
+// SnapshotSending says that the Courier was asked to send Peer a snapshot of Group, SnapshotSent how that ended: well when Err is nil.
+// Peer may have refused it before anything was sent, as often as it was offered.
 type SnapshotSending struct {
 	Group wire.GroupID
 	Peer  wire.NodeID

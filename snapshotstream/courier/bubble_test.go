@@ -264,10 +264,10 @@ func TestTransfersAreShown(t *testing.T) {
 		x := a.send(2, 20, 1)
 		waitFor(t, "half of it", func() bool { now := b.Transfers(); return len(now) == 1 && now[0].Done > 2<<20 })
 		out, in := a.Transfers(), b.Transfers()
-		if len(out) != 1 || out[0].Peer != 2 || !out[0].Out || out[0].From != 0 || out[0].Index != 20 || out[0].Total != 4<<20 || out[0].Done == 0 || out[0].Since.IsZero() {
+		if len(out) != 1 || out[0].Peer != 2 || out[0].Direction != Out || out[0].Before != 0 || out[0].Index != 20 || out[0].Total != 4<<20 || out[0].Done == 0 || out[0].Since.IsZero() {
 			t.Errorf("sender shows %+v", out)
 		}
-		if len(in) != 1 || in[0].Peer != 1 || in[0].Out || in[0].From != 0 || in[0].Group != group || in[0].Index != 20 || in[0].Total != 4<<20 {
+		if len(in) != 1 || in[0].Peer != 1 || in[0].Direction != In || in[0].Before != 0 || in[0].Group != group || in[0].Index != 20 || in[0].Total != 4<<20 {
 			t.Errorf("receiver shows %+v", in)
 		}
 		if n := b.Stats().ReceivedBytes; n < 2<<20 {

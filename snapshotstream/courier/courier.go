@@ -39,9 +39,9 @@ type Config struct {
 	// multiraft.Engine's OfferSnapshot and InstallSnapshot, and end soon after ctx.
 	Offer   func(ctx context.Context, m wire.Message) error
 	Install func(ctx context.Context, g wire.GroupID, s wire.Snapshot) error
-	// Failed is told why a snapshot that both sides had agreed on did not come, or was not installed; nil is not told. What a
-	// peer may bring about as often as it likes is counted only.
-	Failed func(from wire.NodeID, g wire.GroupID, err error)
+	// Events is told what happens, by many goroutines; it must not block. Nil is not told. What a peer may bring about as often
+	// as it likes, before both sides have agreed on a snapshot, is counted only.
+	Events func(Event)
 	// Patience is how long a peer may take for a step; 0 is 30 s (D72).
 	Patience time.Duration
 }

@@ -84,10 +84,17 @@ func (h *host) open() {
 			h.installed = append(h.installed, s)
 			return nil
 		},
-		Failed: func(_ wire.NodeID, _ wire.GroupID, err error) {
+		Events: func(e Event) {
 			h.mu.Lock()
 			defer h.mu.Unlock()
-			h.failed = append(h.failed, err)
+			switch e := e.(type) {
+			case TransferEnded:
+				if e.Direction == In && e.Err != nil {
+					h.failed = append(h.failed, e.Err)
+				}
+			case NotInstalled:
+				h.failed = append(h.failed, e.Err)
+			}
 		},
 	})
 	go h.accept(h.l, h.c)

@@ -43,28 +43,24 @@ func (c *Courier) send(ctx context.Context, m wire.Message, least wire.Index, mo
 	}
 	defer x.Close()
 	h := x.Header()
-	row := c.table.add(Transfer{Group: m.Group, Peer: m.To, Out: true, Index: h.Index, Total: h.BodyLength, Since: time.Now()})
-	defer c.table.remove(row)
+	u := c.track(Transfer{Group: m.Group, Peer: m.To, Direction: Out, Index: h.Index, Total: h.BodyLength})
 	counted := uint64(0)
 	count := func(bytes uint64) {
 		c.stats.sent.Add(bytes - counted)
 		counted = bytes
 	}
-	begun, from := false, uint64(0)
 	sent, err := snapshotstream.Send(ctx, stream, x, snapshotstream.SendConfig{
 		Pacer: c.out, Busy: c.cfg.Busy, Patience: c.cfg.Patience, Stamp: c.stamp, Admit: admit(c.cfg.Fence.Admit),
 		Progress: func(durable uint64) {
-			if !begun {
-				begun, from = true, durable
-				c.began(row, from)
-			}
-			count(durable - from)
-			c.table.move(row, durable)
+			u.move(durable)
+			count(durable - u.x.Before)
 			moved()
 		},
 	})
 	count(sent.Bytes) // with what was under way when it ended
-	return c.ended(ctx, x, err)
+	err = c.ended(ctx, x, err)
+	u.end(err)
+	return err
 }
 
 // agree finds out which snapshot the receiver would like, and opens it.

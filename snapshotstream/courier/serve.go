@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"flotilla/raft/wire"
 	"flotilla/snapshotstream"
@@ -23,16 +22,7 @@ func (c *Courier) Serve(ctx context.Context, from wire.NodeID, stream Stream) {
 	if err != nil {
 		return
 	}
-	if err := c.receive(ctx, from, stream, &asked, want); err != nil {
-		c.failed(from, asked.m.Group, caused(ctx, err))
-	}
-}
-
-// failed tells the operator, unless it is because this node stops.
-func (c *Courier) failed(from wire.NodeID, g wire.GroupID, err error) {
-	if c.cfg.Failed != nil && c.life.Err() == nil {
-		c.cfg.Failed(from, g, err)
-	}
+	c.receive(ctx, from, stream, &asked, want)
 }
 
 // answer reads what a sender begins with, and says which snapshot it is to send, or why none: that is its error, too.
@@ -122,41 +112,35 @@ func (c *Courier) choose(ctx context.Context, asked *call) offer {
 }
 
 // receive takes in what was agreed on and has it installed.
-func (c *Courier) receive(ctx context.Context, from wire.NodeID, stream Stream, asked *call, want offer) error {
-	g, last := asked.m.Group, uint64(0)
-	row := c.table.add(Transfer{Group: g, Peer: from, Index: want.index, Since: time.Now()})
-	defer c.table.remove(row)
-	begun := false
+func (c *Courier) receive(ctx context.Context, from wire.NodeID, stream Stream, asked *call, want offer) {
+	g := asked.m.Group
+	u := c.track(Transfer{Group: g, Peer: from, Direction: In, Index: want.index})
 	h, err := snapshotstream.Receive(ctx, stream, c.cfg.Store, snapshotstream.ReceiveConfig{
 		Pacer: c.in, Busy: c.cfg.Busy, Patience: c.cfg.Patience, Stamp: c.stamp, Admit: admit(c.cfg.Fence.AdmitAuthority),
 		Wants: func(h snapshotstream.Header) error {
 			if h.Group != g || h.Index != want.index || h.ID != want.id || h.Index == asked.m.Index && h.Term != asked.m.LogTerm {
 				return fmt.Errorf("snapshot %d of group %d was agreed on, not %d of group %d", want.index, g, h.Index, h.Group)
 			}
-			c.table.size(row, h.BodyLength)
+			u.size(h.BodyLength)
 			return nil
 		},
 		Progress: func(_ snapshotstream.Header, durable uint64) {
-			if !begun {
-				begun, last = true, durable
-				c.began(row, durable)
-			}
-			c.stats.received.Add(durable - last)
-			last = durable
-			c.table.move(row, durable)
+			c.stats.received.Add(u.move(durable))
 		},
 	})
 	switch {
 	case err == nil || errors.Is(err, snapshotstream.ErrHeld):
+		u.end(nil)
 	case errors.Is(err, snapshotstream.ErrOvertaken): // a newer one came before, and was not installed
+		u.end(err)
 		if newest, ok := c.cfg.Store.Newest(g); ok {
 			h = newest
 		}
 	default:
-		return err
+		u.end(caused(ctx, err))
+		return
 	}
 	c.install(from, h)
-	return nil
 }
 
 // install has the engine take over what the store holds. The machine takes its time, and neither the stream nor the sender is needed for
@@ -169,8 +153,8 @@ func (c *Courier) install(from wire.NodeID, h snapshotstream.Header) {
 	}
 	c.installing[h.Group] = true
 	c.running.Go(func() {
-		if err := c.cfg.Install(c.life, h.Group, h.Snapshot()); err != nil {
-			c.failed(from, h.Group, fmt.Errorf("install snapshot %d of group %d: %w", h.Index, h.Group, err))
+		if err := c.cfg.Install(c.life, h.Group, h.Snapshot()); err != nil && c.life.Err() == nil {
+			c.emit(NotInstalled{Group: h.Group, Peer: from, Index: h.Index, Err: err})
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()

@@ -45,6 +45,7 @@ type node struct {
 	offered   []wire.Message
 	installed []wire.Snapshot
 	failed    []error
+	events    []Event
 	// offer and install, when not nil, answer in the engine's place.
 	offer   func(ctx context.Context, m wire.Message) error
 	install func(ctx context.Context, s wire.Snapshot) error
@@ -81,10 +82,18 @@ func (n *node) start(change func(*Config)) {
 	}
 	cfg := Config{
 		Store: n.store, Open: n.open, Fence: n.fence, Offer: n.takeOffer, Install: n.takeInstall, Rate: 1 << 40,
-		Failed: func(_ wire.NodeID, _ wire.GroupID, err error) {
+		Events: func(e Event) {
 			n.mu.Lock()
 			defer n.mu.Unlock()
-			n.failed = append(n.failed, err)
+			n.events = append(n.events, e)
+			switch e := e.(type) {
+			case TransferEnded:
+				if e.Direction == In && e.Err != nil {
+					n.failed = append(n.failed, e.Err)
+				}
+			case NotInstalled:
+				n.failed = append(n.failed, e.Err)
+			}
 		},
 	}
 	if change != nil {

@@ -19,6 +19,8 @@ type (
 	NodeStatus = protocol.NodeStatus
 	// GroupStatus describes a group.
 	GroupStatus = protocol.GroupStatus
+	// TransferStatus describes a snapshot on its way.
+	TransferStatus = protocol.TransferStatus
 	// Class sorts errors by what to do about them.
 	Class = protocol.Class
 )

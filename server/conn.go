@@ -25,6 +25,8 @@ type session struct {
 	ctx      context.Context
 	bytes    *semaphore.Weighted
 	inFlight atomic.Int64
+	// version is what client and server speak, once they have greeted.
+	version protocol.Version
 	// exporting is set while a snapshot is on its way.
 	exporting atomic.Bool
 }
@@ -139,6 +141,7 @@ func (c *session) greet() (*quic.Stream, *protocol.FrameReader, error) {
 	if welcome.Version == 0 {
 		return nil, nil, &closing{protocol.CloseVersion, "no version in common"} // P35
 	}
+	c.version = welcome.Version
 	return stream, frames, stream.SetDeadline(time.Time{})
 }
 

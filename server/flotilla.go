@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"slices"
+	"time"
 
 	"flotilla"
 	"flotilla/catalog"
@@ -113,6 +114,9 @@ func (n node) Status() *protocol.Status {
 		leads[g.Leader]++
 		s.Groups = append(s.Groups, to)
 	}
+	for _, x := range from.Transfers {
+		s.Transfers = append(s.Transfers, transferStatus(&x, time.Now()))
+	}
 	tombs := max(len(from.Nodes)-protocol.MaxNodes, 0) // those removed first are left out when there are too many nodes
 	for _, m := range from.Nodes {
 		if m.State == catalog.NodeRemoved.String() && tombs > 0 {
@@ -126,6 +130,14 @@ func (n node) Status() *protocol.Status {
 		s.Nodes = append(s.Nodes, to)
 	}
 	return s
+}
+
+// transferStatus is x as clients see it now.
+func transferStatus(x *flotilla.Transfer, now time.Time) protocol.TransferStatus {
+	return protocol.TransferStatus{
+		Group: x.Group, Peer: x.Peer, Direction: string(x.Direction), Index: x.Index, BytesDone: x.Done, BytesBefore: x.Before, BytesTotal: x.Total,
+		ElapsedMS: uint64(max(now.Sub(x.Since), 0).Milliseconds()),
+	}
 }
 
 // Routes implements Cluster.

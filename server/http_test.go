@@ -220,6 +220,9 @@ func TestStatusVersionMetricsAndPage(t *testing.T) {
 	if status != 200 || !strings.HasPrefix(body, want) || header.Get("Content-Type") != "application/json" {
 		t.Errorf("status: %d\ngot  %s\nwant %s", status, body, want)
 	}
+	if !strings.HasSuffix(body, `],"transfers":[]}`+"\n") {
+		t.Errorf("status without transfers: %s", body)
+	}
 	if status, body, _ := w.do(t, "GET", "/version", ""); status != 200 || strings.TrimSpace(body) != `{"version":"v1","commit":"","go":"","wire_min":1,"wire_max":2}` {
 		t.Errorf("version: %d %s", status, body)
 	}

@@ -13,6 +13,8 @@ func TestPageOwnsUpToSilence(t *testing.T) {
 		"the numbers fade":             `classList.toggle("old"`,
 		"missing leaders stand out":    `mark("led"`,
 		"missing nodes stand out":      `mark("up"`,
+		"snapshots on their way":       "s.transfers.map(transfer)",
+		"their progress":               `el("progress")`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s: the page lacks %q", what, want)

@@ -152,7 +152,11 @@ func (t *task) execute(ctx context.Context) (protocol.Reply, *wire.Error) {
 	case protocol.KindAdmin:
 		return t.administer(ctx)
 	case protocol.KindStatus:
-		return protocol.Reply{Kind: protocol.ReplyStatus, Status: s.host.Status()}, nil
+		st := s.host.Status()
+		if st.Normalize(); t.conn.version < protocol.VersionTransfers {
+			st.Transfers = nil
+		}
+		return protocol.Reply{Kind: protocol.ReplyStatus, Status: st}, nil
 	default:
 		return protocol.Reply{Kind: protocol.ReplyRoutes, Routes: s.host.Routes()}, nil
 	}

@@ -35,7 +35,10 @@ func replies() []Reply {
 			ID: 0, Leader: 1, Term: 2, Commit: 3, Applied: 3, Voters: []wire.NodeID{1, 2}, Learners: []wire.NodeID{},
 			Kind: "queue", WantedVoters: []wire.NodeID{1, 3}, WantedLearners: []wire.NodeID{2}, Preferred: 3, Moving: true,
 		}},
+		Transfers: []TransferStatus{{Group: 3, Peer: 2, Direction: "out", Index: 1 << 40, BytesDone: 7, BytesBefore: 5, BytesTotal: 9, ElapsedMS: 1500}},
 	}
+	older := *status
+	older.Transfers = nil
 	routes := &Routes{Version: 4, Leaders: []GroupLeader{{1, 2}, {2, 0}}, Nodes: []NodeAddress{{1, "a:1"}, {2, "b:2"}}}
 	for i := range routes.Shards {
 		routes.Shards[i] = wire.GroupID(1 + i%4)
@@ -46,6 +49,7 @@ func replies() []Reply {
 		{Kind: ReplyPage, ID: 3, More: true, Items: []Item{{[]byte("a"), []byte("1"), 4}, {[]byte("b"), []byte{}, 5}}},
 		{Kind: ReplyPage, ID: 3},
 		{Kind: ReplyStatus, ID: 4, Status: status},
+		{Kind: ReplyStatus, ID: 4, Status: &older}, // version 1
 		{Kind: ReplySession, ID: 5, Outcome: OutcomeOK, Session: 12},
 		{Kind: ReplyRoutes, ID: 6, Routes: routes},
 		{Kind: ReplyAdmin, ID: 8, Group: 5, Text: "token"},
@@ -91,7 +95,8 @@ func TestHostileBodies(t *testing.T) {
 	}
 	for name, b := range map[string][]byte{
 		"empty": {}, "outcome 0": {0x94, byte(ReplySession), 1, 0, 1}, "page of 2": {0x94, byte(ReplyPage), 1, 0xc2, 0xc0}, "page bomb": {0xdd, 0, 0, 0x0b, 0xbb, byte(ReplyPage), 1, 0xc2},
-		"status bomb": {0x93, byte(ReplyStatus), 1, 0x96, 0xa0, 0xa0, 0, 0, 0xdd, 0, 0, 0, 99, 0xc0},
+		"status bomb":    {0x93, byte(ReplyStatus), 1, 0x96, 0xa0, 0xa0, 0, 0, 0xdd, 0, 0, 0, 99, 0xc0},
+		"transfers bomb": {0x93, byte(ReplyStatus), 1, 0x97, 0xa0, 0xa0, 0, 0, 0x90, 0x90, 0xdd, 0, 0, 4, 0, 0xc0}, "status of 5": {0x93, byte(ReplyStatus), 1, 0x95, 0xa0, 0xa0, 0, 0, 0x90, 0x90},
 	} {
 		var p Reply
 		var de *wire.DecodeError
@@ -148,11 +153,15 @@ func TestProblems(t *testing.T) {
 
 // TestStatusJSON pins the shape that scripts depend on.
 func TestStatusJSON(t *testing.T) {
-	s := Status{Cluster: "c", ClusterID: "00", Epoch: 2, Node: 1, Nodes: []NodeStatus{{ID: 1, Address: "a", State: "up", Version: "v"}}, Groups: []GroupStatus{{Term: 1}}}
+	s := Status{
+		Cluster: "c", ClusterID: "00", Epoch: 2, Node: 1, Nodes: []NodeStatus{{ID: 1, Address: "a", State: "up", Version: "v"}}, Groups: []GroupStatus{{Term: 1}},
+		Transfers: []TransferStatus{{Group: 1, Peer: 2, Direction: "in", Index: 3, BytesDone: 5, BytesBefore: 4, BytesTotal: 6, ElapsedMS: 7}},
+	}
 	s.Normalize()
 	b, err := json.Marshal(s)
 	want := `{"cluster":"c","cluster_id":"00","epoch":2,"node":1,"nodes":[{"id":1,"address":"a","state":"up","version":"v","replicas":0,"leads":0}],` +
-		`"groups":[{"id":0,"leader":0,"term":1,"commit":0,"applied":0,"voters":[],"learners":[],"kind":"","wanted_voters":[],"wanted_learners":[],"preferred":0,"moving":false}]}`
+		`"groups":[{"id":0,"leader":0,"term":1,"commit":0,"applied":0,"voters":[],"learners":[],"kind":"","wanted_voters":[],"wanted_learners":[],"preferred":0,"moving":false}],` +
+		`"transfers":[{"group":1,"peer":2,"direction":"in","index":3,"bytes_done":5,"bytes_before":4,"bytes_total":6,"elapsed_ms":7}]}`
 	if err != nil || string(b) != want {
 		t.Errorf("got  %s\nwant %s\n%v", b, want, err)
 	}

@@ -19,6 +19,8 @@ const (
 	// MaxNodes and MaxGroups bound status and routes: twice what is tested (64 nodes, 10,000 groups and group 0).
 	MaxNodes  = 128
 	MaxGroups = 20_002
+	// MaxTransfers bounds the snapshots on their way that a status names; a node sends and takes in a few at a time.
+	MaxTransfers = 1024
 	// MaxReplicas bounds voters or learners of one group.
 	MaxReplicas = 64
 	// MaxTextBytes bounds every address, version, state, name and detail.

@@ -14,6 +14,8 @@ type Status struct {
 	Node   wire.NodeID   `json:"node"`
 	Nodes  []NodeStatus  `json:"nodes"`
 	Groups []GroupStatus `json:"groups"`
+	// Transfers are the snapshots on their way to Node and from it. Nil leaves them out for a peer below VersionTransfers.
+	Transfers []TransferStatus `json:"transfers"`
 }
 
 // NodeStatus describes one node.
@@ -46,6 +48,21 @@ type GroupStatus struct {
 	Moving bool `json:"moving"`
 }
 
+// TransferStatus describes a snapshot on its way.
+type TransferStatus struct {
+	Group wire.GroupID `json:"group"`
+	Peer  wire.NodeID  `json:"peer"`
+	// Direction is "out" on the way to Peer, "in" on the way from it.
+	Direction string     `json:"direction"`
+	Index     wire.Index `json:"index"`
+	// BytesDone of BytesTotal, which is 0 while nobody knows, are durable at the receiver; BytesBefore were when the transfer began,
+	// ElapsedMS milliseconds ago.
+	BytesDone   uint64 `json:"bytes_done"`
+	BytesBefore uint64 `json:"bytes_before"`
+	BytesTotal  uint64 `json:"bytes_total"`
+	ElapsedMS   uint64 `json:"elapsed_ms"`
+}
+
 // Normalize makes nil slices empty ones, so that JSON has [] and never null.
 func (s *Status) Normalize() {
 	if s.Nodes == nil {
@@ -53,6 +70,9 @@ func (s *Status) Normalize() {
 	}
 	if s.Groups == nil {
 		s.Groups = []GroupStatus{}
+	}
+	if s.Transfers == nil {
+		s.Transfers = []TransferStatus{}
 	}
 	for i := range s.Groups {
 		g := &s.Groups[i]
@@ -65,7 +85,11 @@ func (s *Status) Normalize() {
 }
 
 func appendStatus(dst []byte, s *Status) []byte {
-	dst = wire.AppendString(wire.AppendArray(dst, 6), cut(s.Cluster))
+	size := 6
+	if s.Transfers != nil {
+		size = 7
+	}
+	dst = wire.AppendString(wire.AppendArray(dst, size), cut(s.Cluster))
 	dst = wire.AppendString(dst, cut(s.ClusterID))
 	dst = wire.AppendUint(dst, s.Epoch)
 	dst = wire.AppendUint(dst, uint64(s.Node))
@@ -87,11 +111,29 @@ func appendStatus(dst []byte, s *Status) []byte {
 		dst = wire.AppendUint(appendNodes(appendNodes(dst, g.WantedVoters), g.WantedLearners), uint64(g.Preferred))
 		dst = wire.AppendBool(dst, g.Moving)
 	}
+	if s.Transfers == nil {
+		return dst
+	}
+	return appendTransfers(dst, s.Transfers[:min(len(s.Transfers), MaxTransfers)])
+}
+
+func appendTransfers(dst []byte, transfers []TransferStatus) []byte {
+	dst = wire.AppendArray(dst, len(transfers))
+	for i := range transfers {
+		x := &transfers[i]
+		dst = wire.AppendUint(wire.AppendUint(wire.AppendArray(dst, 8), uint64(x.Group)), uint64(x.Peer))
+		dst = wire.AppendUint(wire.AppendString(dst, cut(x.Direction)), uint64(x.Index))
+		dst = wire.AppendUint(wire.AppendUint(dst, x.BytesDone), x.BytesBefore)
+		dst = wire.AppendUint(wire.AppendUint(dst, x.BytesTotal), x.ElapsedMS)
+	}
 	return dst
 }
 
 func readStatus(r *wire.Reader) *Status {
-	r.Array(6)
+	size := r.ArrayLen(7)
+	if size < 6 {
+		r.Fail("status", wire.ErrInvalid)
+	}
 	s := &Status{Cluster: r.String(MaxTextBytes), ClusterID: r.String(MaxTextBytes), Epoch: r.Uint(), Node: wire.NodeID(r.Uint())}
 	for range r.ArrayLen(MaxNodes) {
 		r.Array(6)
@@ -111,8 +153,25 @@ func readStatus(r *wire.Reader) *Status {
 		g.WantedVoters, g.WantedLearners, g.Preferred, g.Moving = readNodes(r), readNodes(r), wire.NodeID(r.Uint()), r.Bool()
 		s.Groups = append(s.Groups, g)
 	}
+	if size > 6 {
+		s.Transfers = readTransfers(r)
+	}
 	s.Normalize()
 	return s
+}
+
+func readTransfers(r *wire.Reader) (transfers []TransferStatus) {
+	for range r.ArrayLen(MaxTransfers) {
+		if r.Err() != nil {
+			break
+		}
+		r.Array(8)
+		x := TransferStatus{Group: wire.GroupID(r.Uint()), Peer: wire.NodeID(r.Uint()), Direction: r.String(MaxTextBytes)}
+		x.Index, x.BytesDone, x.BytesBefore = wire.Index(r.Uint()), r.Uint(), r.Uint()
+		x.BytesTotal, x.ElapsedMS = r.Uint(), r.Uint()
+		transfers = append(transfers, x)
+	}
+	return transfers
 }
 
 func appendNodes(dst []byte, ids []wire.NodeID) []byte {

@@ -8,7 +8,9 @@ const ALPN = "flotilla-client/1"
 // The versions of the protocol this package speaks (P35).
 const (
 	VersionMin Version = 1
-	VersionMax Version = 1
+	VersionMax Version = 2
+	// VersionTransfers is the first one in which a status may have transfers.
+	VersionTransfers Version = 2
 )
 
 // Version numbers what may be said on a stream after the hellos.

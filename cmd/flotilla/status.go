@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"flotilla/client"
+	"flotilla/internal/progress"
 
 	"github.com/urfave/cli/v2"
 )
@@ -21,7 +23,11 @@ func statusCommand(sh *shell) *cli.Command {
 				return err
 			}
 			fmt.Fprintln(sh.out)
-			return printGroups(sh, st.Groups)
+			if err := printGroups(sh, st.Groups); err != nil || len(st.Transfers) == 0 {
+				return err
+			}
+			fmt.Fprintf(sh.out, "\nsnapshots that node %d sends and receives\n\n", st.Node)
+			return printTransfers(sh, st.Transfers)
 		})),
 	}
 }
@@ -69,6 +75,17 @@ func printGroups(sh *shell, groups []client.GroupStatus) error {
 			leader = g.Leader.String()
 		}
 		t.row(g.ID, leader, g.Term, g.Commit, g.Applied, list(g.Voters), list(g.Learners), movingTo(g))
+	}
+	return t.flush()
+}
+
+func printTransfers(sh *shell, transfers []client.TransferStatus) error {
+	t := newTable(sh.out, "group", "snapshot", "way", "progress")
+	for i := range transfers {
+		x := &transfers[i]
+		way := map[bool]string{true: "to node ", false: "from node "}[x.Direction == "out"]
+		moved, took := int64(x.BytesDone-x.BytesBefore), time.Duration(x.ElapsedMS)*time.Millisecond
+		t.row(x.Group, x.Index, way+x.Peer.String(), progress.Bar(int64(x.BytesDone), int64(x.BytesTotal), moved, took))
 	}
 	return t.flush()
 }

@@ -10,6 +10,7 @@ package progress
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 )
@@ -70,7 +71,7 @@ func (p *Progress) Moved(what string, done, total int64) {
 		return
 	}
 	p.mu.told = now
-	p.say(what + ": " + pace(done, total, done-p.mu.from, now.Sub(p.mu.since)))
+	p.say(what + ": " + pace(done, total, " of about ", done-p.mu.from, now.Sub(p.mu.since)))
 }
 
 // Waits says what is waited for, where somebody looks.
@@ -115,11 +116,27 @@ func (p *Progress) clear() {
 	}
 }
 
+// barWidth is that of a drawn bar, in characters.
+const barWidth = 20
+
+// Bar is like "[##########..........]  50%  1.5 GiB of 3.0 GiB, 30.2 MiB/s, 51s left", where moved of what is done went through in took. A
+// total of 0 is one that nobody knows.
+func Bar(done, total, moved int64, took time.Duration) string {
+	part, percent := 0.0, "   -"
+	if total > 0 {
+		part = float64(min(max(done, 0), total)) / float64(total)
+		percent = fmt.Sprintf("%3d%%", int(100*part)) // 100 is all of it
+	}
+	full := int(barWidth * part)
+	bar := strings.Repeat("#", full) + strings.Repeat(".", barWidth-full)
+	return "[" + bar + "] " + percent + "  " + pace(done, total, " of ", moved, took)
+}
+
 // pace is like "1.5 GiB of about 3.0 GiB, 30.2 MiB/s, 51s left", where moved of what is done went through in took.
-func pace(done, total, moved int64, took time.Duration) string {
+func pace(done, total int64, of string, moved int64, took time.Duration) string {
 	text := Size(done)
 	if total > done {
-		text += " of about " + Size(total)
+		text += of + Size(total)
 	}
 	if moved == 0 || took < time.Second {
 		return text

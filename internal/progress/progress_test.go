@@ -22,7 +22,28 @@ func TestPace(t *testing.T) {
 		{5 << 30, 5 << 30, 5 << 30, 10 * time.Second, "5.0 GiB, 512.0 MiB/s"},
 		{1 << 20, 1 << 40, 1 << 20, time.Second, "1.0 MiB of about 1024.0 GiB, 1.0 MiB/s, 291h16m15s left"},
 	} {
-		if got := pace(c.done, c.total, c.moved, c.took); got != c.want {
+		if got := pace(c.done, c.total, " of about ", c.moved, c.took); got != c.want {
+			t.Errorf("%d of %d in %v: %q, want %q", c.done, c.total, c.took, got, c.want)
+		}
+	}
+}
+
+// TestBar: as full as much is through, and no fuller; no percentage of what nobody knows.
+func TestBar(t *testing.T) {
+	for _, c := range []struct {
+		done, total, moved int64
+		took               time.Duration
+		want               string
+	}{
+		{0, 0, 0, time.Minute, "[....................]    -  0 B"},
+		{0, 1 << 20, 0, time.Minute, "[....................]   0%  0 B of 1.0 MiB"},
+		{3 << 19, 3 << 20, 3 << 18, 3 * time.Second, "[##########..........]  50%  1.5 MiB of 3.0 MiB, 256.0 KiB/s, 6s left"},
+		{1<<20 - 1, 1 << 20, 1, time.Millisecond, "[###################.]  99%  1024.0 KiB of 1.0 MiB"},
+		{5 << 30, 5 << 30, 5 << 30, 10 * time.Second, "[####################] 100%  5.0 GiB, 512.0 MiB/s"},
+		{-9, 6, 0, 0, "[....................]   0%  -9 B of 6 B"},
+		{9, 6, 9, 0, "[####################] 100%  9 B"},
+	} {
+		if got := Bar(c.done, c.total, c.moved, c.took); got != c.want {
 			t.Errorf("%d of %d in %v: %q, want %q", c.done, c.total, c.took, got, c.want)
 		}
 	}

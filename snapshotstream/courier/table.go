@@ -97,7 +97,7 @@ func (u *underway) end(err error) {
 	u.c.table.remove(u)
 	u.c.emit(TransferEnded{
 		Group: x.Group, Peer: x.Peer, Direction: x.Direction, Index: x.Index,
-		BytesBefore: x.Before, BytesDone: x.Done, BytesTotal: x.Total, Took: time.Since(x.Since), Err: err,
+		BytesBefore: x.Before, BytesDone: x.Done, BytesTotal: x.Total, Took: time.Since(x.Since).Round(time.Millisecond), Err: err,
 	})
 }
 

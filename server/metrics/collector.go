@@ -9,6 +9,7 @@ import (
 	"flotilla"
 	"flotilla/quictransport"
 	"flotilla/raft/multiraft"
+	"flotilla/snapshotstream/courier"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -59,6 +60,8 @@ var (
 	descExpiry       = describe("certificate_expiry_seconds", "Unix time at which the node's certificate expires.")
 	descSnapReceived = describe("snapshot_received_bytes_total", "Bytes of snapshots received.")
 	descSnapResumed  = describe("snapshot_resumed_total", "Transfers of snapshots that went on where an earlier one had got to.")
+	descSnapMoving   = describe("snapshot_transfers", "Snapshots on their way from and to this node now.", "direction")
+	descSnapLeft     = describe("snapshot_transfers_left_bytes", "Bytes that those still lack at their receivers.", "direction")
 )
 
 // Describe implements prometheus.Collector.
@@ -79,6 +82,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	count(descSnapSent, float64(s.Snapshots.SentBytes))
 	count(descSnapReceived, float64(s.Snapshots.ReceivedBytes))
 	count(descSnapResumed, float64(s.Snapshots.Resumed))
+	transfers(c.host.Transfers(), gauge)
 	count(descFsyncs, float64(s.Log.Fdatasyncs))
 	count(descCommits, float64(s.Log.Commits))
 	count(descProposals, float64(s.Proposals.Applied), "applied")
@@ -99,6 +103,19 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 }
 
 type sendFunc func(*prometheus.Desc, float64, ...string)
+
+func transfers(moving []flotilla.Transfer, gauge sendFunc) {
+	number, left := map[courier.Direction]int{}, map[courier.Direction]uint64{}
+	for i := range moving {
+		x := &moving[i]
+		number[x.Direction]++
+		left[x.Direction] += x.Total - min(x.Done, x.Total)
+	}
+	for _, d := range []courier.Direction{courier.In, courier.Out} {
+		gauge(descSnapMoving, float64(number[d]), string(d))
+		gauge(descSnapLeft, float64(left[d]), string(d))
+	}
+}
 
 func engine(s *multiraft.Stats, ch chan<- prometheus.Metric, gauge, count sendFunc) {
 	gauge(descUp, map[bool]float64{true: 1}[s.Up])

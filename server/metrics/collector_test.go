@@ -55,6 +55,7 @@ func TestNamesScriptsRelyOn(t *testing.T) {
 		"flotilla_turn_seconds": 10, "flotilla_log_fdatasyncs_total": 20, "flotilla_proposals_total,outcome=applied": 10,
 		"flotilla_proposals_total,outcome=not_applied": 1, "flotilla_proposals_total,outcome=unknown": 0,
 		"flotilla_snapshot_sent_bytes_total": 0, "flotilla_snapshot_installed_total": 0, "flotilla_leader_groups": 3,
+		"flotilla_snapshot_transfers,direction=in": 0, "flotilla_snapshot_transfers_left_bytes,direction=out": 0,
 		"flotilla_transport_frames_total,direction=out,lane=control": 0, "flotilla_transport_frames_total,direction=in,lane=append": 0,
 		"flotilla_quarantined_groups": 0, "flotilla_pending_groups": 0, "flotilla_certificate_expiry_seconds": float64(time.Now().Unix()),
 	} {

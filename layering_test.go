@@ -36,6 +36,7 @@ var storeys = map[string]int{
 	"raft/progress":          1,
 	"raft/membership":        1,
 	"catalog":                1,
+	"quictransport/framing":  1,
 	"quictransport/pki":      1,
 	"raft/logstore/boltfile": 1,
 	"snapshotstream":         1,

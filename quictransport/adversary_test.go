@@ -9,6 +9,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"flotilla/epoch"
+	"flotilla/quictransport/framing"
 	"flotilla/quictransport/pki"
 	"flotilla/raft/wire"
 )
@@ -66,10 +67,10 @@ func TestPeerWithoutStreamCredit(t *testing.T) {
 					_ = r.qt.Conn.Close()
 					continue
 				}
-				for _, lane := range []laneKind{laneControl, laneForward, laneAppend} {
+				for _, lane := range []framing.Lane{framing.LaneControl, framing.LaneForward, framing.LaneAppend} {
 					p := r.preface(lane)
 					if s, err := qc.OpenUniStream(); err == nil {
-						_, _ = s.Write(append(p.append(nil), frameOf(epoch.Stamp{}, 0, nil)...))
+						_, _ = s.Write(append(p.Append(nil), frameOf(epoch.Stamp{}, 0, nil)...))
 					}
 				}
 				if end := ended(t, qc); !end.Remote {
@@ -95,19 +96,19 @@ func TestUnreadRefusalsAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := r.preface(laneControl)
+		p := r.preface(framing.LaneControl)
 		stamp := epoch.Stamp{Observed: 1} // heard of the epoch, not applied it: each request is refused
-		r.write(qc, append(p.append(nil), frameOf(stamp, 0, nil)...))
+		r.write(qc, append(p.Append(nil), frameOf(stamp, 0, nil)...))
 		a.rec.waitPeer(t, 9, wire.PeerUp)
 		c := (*a.routes.Load())[9]
 		requests := func(n int) []byte {
 			var elements []byte
 			for i := range n {
-				elements = (&item{kind: itemRequest, id: uint64(i)}).append(elements)
+				elements = (&framing.Item{Kind: framing.ItemRequest, ID: uint64(i)}).Append(elements)
 			}
 			return frameOf(stamp, n, elements)
 		}
-		s := r.lane(qc, laneForward, nil)
+		s := r.lane(qc, framing.LaneForward, nil)
 		most := 0
 		for range 200 {
 			if _, err := s.Write(requests(1000)); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"flotilla/epoch"
 	"flotilla/internal/mutant"
+	"flotilla/quictransport/framing"
 	"flotilla/raft/wire"
 )
 
@@ -20,7 +21,7 @@ type appendLaneSet struct {
 }
 
 type appendLane struct {
-	box    outbox // guarded by the set's mutex
+	box    framing.Outbox // guarded by the set's mutex
 	wake   chan struct{}
 	stream *quic.SendStream
 	stall  stallWatch
@@ -36,8 +37,8 @@ func (c *conn) sendAppends(msgs []wire.Message) error {
 	size := 0
 	for i := range msgs {
 		one := msgs[i].Size()
-		if one > maxFrame-headBytes {
-			return c.tooLarge("append", one, maxFrame-headBytes)
+		if one > framing.MaxElement {
+			return c.tooLarge("append", one, framing.MaxElement)
 		}
 		size += one
 	}
@@ -46,16 +47,16 @@ func (c *conn) sendAppends(msgs []wire.Message) error {
 	// A batch larger than the whole bound passes when nothing else waits: it could never leave otherwise.
 	if set.bytes > 0 && set.bytes+size > c.t.limits.LaneBytes {
 		set.mu.Unlock()
-		c.t.counters.lanes[laneAppend].dropped.Add(uint64(len(msgs)))
+		c.t.counters.lanes[framing.LaneAppend].dropped.Add(uint64(len(msgs)))
 		return c.overloaded("append lanes")
 	}
 	var touched [appendLanes]bool
 	for i := range msgs {
 		at := laneOf(msgs[i].Group)
 		box := &set.lanes[at].box
-		before := len(box.buf)
-		box.addMessage(&msgs[i])
-		set.bytes += len(box.buf) - before
+		before := box.Len()
+		box.AddMessage(&msgs[i])
+		set.bytes += box.Len() - before
 		touched[at] = true
 	}
 	set.mu.Unlock()
@@ -71,7 +72,7 @@ func (c *conn) sendAppends(msgs []wire.Message) error {
 func (c *conn) writeAppends(i int) {
 	set := &c.appends
 	lane := &set.lanes[i]
-	var out outbox // owned by this goroutine, swapped with the lane's
+	var out framing.Outbox // owned by this goroutine, swapped with the lane's
 	for c.await(lane.wake) {
 		set.mu.Lock()
 		out, lane.box = lane.box, out
@@ -80,21 +81,21 @@ func (c *conn) writeAppends(i int) {
 		if mutant.Is(mutant.StampWhenQueued) {
 			queued = c.t.cfg.Fence.Stamp()
 		}
-		for f := range out.frames {
+		for f := range out.Frames() {
 			stamp := c.t.cfg.Fence.Stamp()
 			if mutant.Is(mutant.StampWhenQueued) {
 				stamp = queued
 			}
-			frame := out.sealed(f, stamp)
+			frame := out.Sealed(f, stamp)
 			if !c.write(lane.stream, &lane.stall, frame) {
 				return
 			}
-			c.t.counters.lanes[laneAppend].sent(len(frame))
+			c.t.counters.lanes[framing.LaneAppend].sent(len(frame))
 			set.mu.Lock()
 			set.bytes -= len(frame)
 			set.mu.Unlock()
 		}
-		out.reset()
+		out.Reset()
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/quic-go/quic-go"
+
+	"flotilla/quictransport/framing"
 )
 
 // Close says goodbye to the peers, waits a moment for them to take leave, closes what is left with the reason for
@@ -25,7 +27,7 @@ func (t *Transport) Close(ctx context.Context) error {
 	conns := t.allConns()
 	for _, c := range conns {
 		if c.adopted() {
-			_ = c.sendNotice(notice{kind: noticeGoodbye}) // the close frame says it too
+			_ = c.sendNotice(framing.Notice{Kind: framing.NoticeGoodbye}) // the close frame says it too
 		}
 	}
 	for _, c := range conns {

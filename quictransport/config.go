@@ -9,6 +9,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"flotilla/epoch"
+	"flotilla/quictransport/framing"
 	"flotilla/quictransport/pki"
 	"flotilla/raft/wire"
 )
@@ -48,7 +49,7 @@ type Config struct {
 	Limits Limits
 
 	// versions replaces the range of wire versions in tests.
-	versions versionRange
+	versions framing.Versions
 }
 
 // Validate reports everything that is wrong with c, joined.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/quic-go/quic-go"
 
+	"flotilla/quictransport/framing"
 	"flotilla/raft/wire"
 )
 
@@ -37,7 +38,7 @@ type conn struct {
 	// why is what fail was first called with; guarded by mu.
 	why *CloseError
 	// hello is the peer's preface; guarded by mu until ready is closed, then immutable.
-	hello *preface
+	hello *framing.Preface
 	// stood is when the connection was put to use; guarded by the transport's mutex.
 	stood time.Time
 	// seen are the lanes the peer has opened; guarded by mu.
@@ -122,14 +123,14 @@ func (c *conn) fail(r Reason, text string) {
 // open opens this side's lanes and writes their prefaces. Nothing here waits for the peer.
 func (c *conn) open() error {
 	var err error
-	if c.control.stream, err = c.openLane(laneControl, 0, 0); err != nil {
+	if c.control.stream, err = c.openLane(framing.LaneControl, 0, 0); err != nil {
 		return err
 	}
-	if c.forward.stream, err = c.openLane(laneForward, 0, 2); err != nil {
+	if c.forward.stream, err = c.openLane(framing.LaneForward, 0, 2); err != nil {
 		return err
 	}
 	for i := range c.appends.lanes {
-		if c.appends.lanes[i].stream, err = c.openLane(laneAppend, uint8(i), 3); err != nil {
+		if c.appends.lanes[i].stream, err = c.openLane(framing.LaneAppend, uint8(i), 3); err != nil {
 			return err
 		}
 	}
@@ -137,15 +138,15 @@ func (c *conn) open() error {
 }
 
 // openLane opens one stream with a priority from 0, the most urgent, to 7.
-func (c *conn) openLane(kind laneKind, index uint8, urgency int8) (*quic.SendStream, error) {
+func (c *conn) openLane(kind framing.Lane, index uint8, urgency int8) (*quic.SendStream, error) {
 	s, err := c.qc.OpenUniStream()
 	if err != nil {
 		return nil, fmt.Errorf("open lane %d.%d: %w", kind, index, err)
 	}
 	s.SetPriority(urgency, true)
 	p := c.t.preface
-	p.lane, p.index = kind, index
-	if _, err := s.Write(p.append(nil)); err != nil {
+	p.Lane, p.Index = kind, index
+	if _, err := s.Write(p.Append(nil)); err != nil {
 		return nil, fmt.Errorf("write preface of lane %d.%d: %w", kind, index, err)
 	}
 	return s, nil

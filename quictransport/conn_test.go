@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"flotilla/epoch"
+	"flotilla/quictransport/framing"
 	"flotilla/raft/wire"
 )
 
@@ -203,9 +204,9 @@ func TestCloneIsRefused(t *testing.T) {
 		qc := w.raw(7)
 		qc.id = 1 // same certificate, same incarnation, another process
 		conn := qc.mustDial(b)
-		p := qc.preface(laneControl)
-		p.generation = 101
-		qc.write(conn, p.append(nil))
+		p := qc.preface(framing.LaneControl)
+		p.Generation = 101
+		qc.write(conn, p.Append(nil))
 		wantEnd(t, conn, ReasonDuplicate)
 		if s := b.Stats(); s.Peers != 1 || s.Connected != 1 {
 			t.Fatalf("the clone disturbed the first: %+v", s)
@@ -214,7 +215,7 @@ func TestCloneIsRefused(t *testing.T) {
 		a.Kill()
 		b.rec.waitPeer(t, 1, wire.PeerDown)
 		conn = qc.mustDial(b)
-		qc.write(conn, append(p.append(nil), frameOf(epoch.Stamp{}, 0, nil)...))
+		qc.write(conn, append(p.Append(nil), frameOf(epoch.Stamp{}, 0, nil)...))
 		b.rec.waitPeer(t, 1, wire.PeerUp)
 	})
 }
@@ -224,7 +225,7 @@ func TestWhichConnectionIsKept(t *testing.T) {
 	low, high := &Transport{cfg: Config{Self: 1}}, &Transport{cfg: Config{Self: 2}}
 	// at returns a connection as one side sees it; the peer's process is the same unless said.
 	at := func(side *Transport, dialer wire.NodeID, incarnation wire.Incarnation, boot uint64) *conn {
-		return &conn{peer: 3 - side.cfg.Self, dialed: dialer == side.cfg.Self, hello: &preface{incarnation: incarnation, boot: boot}}
+		return &conn{peer: 3 - side.cfg.Self, dialed: dialer == side.cfg.Self, hello: &framing.Preface{Incarnation: incarnation, Boot: boot}}
 	}
 	rows := []struct {
 		name     string
@@ -326,28 +327,28 @@ func TestRemovedPeer(t *testing.T) {
 // P35: the highest common version is used, disjoint ranges never reach a handler.
 func TestVersionRanges(t *testing.T) {
 	rows := []struct {
-		a, b versionRange
+		a, b framing.Versions
 		want uint64
 		ok   bool
 	}{
-		{versionRange{1, 1}, versionRange{1, 1}, 1, true},
-		{versionRange{1, 3}, versionRange{2, 5}, 3, true},
-		{versionRange{2, 5}, versionRange{1, 3}, 3, true},
-		{versionRange{1, 1}, versionRange{2, 3}, 0, false},
-		{versionRange{2, 3}, versionRange{1, 1}, 0, false},
-		{versionRange{1, 1}, versionRange{0, 0}, 0, false},
-		{versionRange{1, 1}, versionRange{3, 1}, 0, false},
-		{versionRange{3, 1}, versionRange{1, 3}, 0, false},
+		{framing.Versions{Min: 1, Max: 1}, framing.Versions{Min: 1, Max: 1}, 1, true},
+		{framing.Versions{Min: 1, Max: 3}, framing.Versions{Min: 2, Max: 5}, 3, true},
+		{framing.Versions{Min: 2, Max: 5}, framing.Versions{Min: 1, Max: 3}, 3, true},
+		{framing.Versions{Min: 1, Max: 1}, framing.Versions{Min: 2, Max: 3}, 0, false},
+		{framing.Versions{Min: 2, Max: 3}, framing.Versions{Min: 1, Max: 1}, 0, false},
+		{framing.Versions{Min: 1, Max: 1}, framing.Versions{Min: 0, Max: 0}, 0, false},
+		{framing.Versions{Min: 1, Max: 1}, framing.Versions{Min: 3, Max: 1}, 0, false},
+		{framing.Versions{Min: 3, Max: 1}, framing.Versions{Min: 1, Max: 3}, 0, false},
 	}
 	for _, r := range rows {
-		got, ok := r.a.negotiate(r.b)
+		got, ok := r.a.Negotiate(r.b)
 		if ok != r.ok || ok && got != r.want {
 			t.Errorf("%v with %v = %d, %v; want %d, %v", r.a, r.b, got, ok, r.want, r.ok)
 		}
 	}
 	simulated(t, func(t *testing.T, w *world) {
 		a := w.node(1, nil)
-		b := w.node(2, func(c *Config) { c.versions = versionRange{2, 3} })
+		b := w.node(2, func(c *Config) { c.versions = framing.Versions{Min: 2, Max: 3} })
 		if err := errors.Join(a.SetPeer(2, b.addr), b.SetPeer(1, a.addr)); err != nil {
 			t.Fatal(err)
 		}

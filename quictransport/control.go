@@ -6,6 +6,7 @@ import (
 
 	"github.com/quic-go/quic-go"
 
+	"flotilla/quictransport/framing"
 	"flotilla/raft/wire"
 )
 
@@ -14,7 +15,7 @@ import (
 type controlLane struct {
 	mu     sync.Mutex
 	stream *quic.SendStream // set before the connection is known to anybody, then immutable
-	box    outbox           // empty whenever mu is free
+	box    framing.Outbox   // empty whenever mu is free
 	// lastSent is when something was last written, on the transport's clock; guarded by mu.
 	lastSent clock
 }
@@ -25,17 +26,17 @@ func (c *conn) sendControl(msgs []wire.Message) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := range msgs {
-		l.box.addMessage(&msgs[i])
+		l.box.AddMessage(&msgs[i])
 	}
 	return c.flushControl(len(msgs))
 }
 
 // sendNotice writes one notice.
-func (c *conn) sendNotice(n notice) error {
+func (c *conn) sendNotice(n framing.Notice) error {
 	l := &c.control
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.box.addNotice(n)
+	l.box.AddNotice(n)
 	return c.flushControl(1)
 }
 
@@ -47,24 +48,24 @@ func (c *conn) beacon(since clock) error {
 	if since != never && l.lastSent > since {
 		return nil
 	}
-	l.box.addFrame(0, nil)
+	l.box.AddFrame(0, nil)
 	return c.flushControl(1)
 }
 
 // flushControl hands what is in the box to QUIC; l.mu is held. QUIC copies or refuses, it does not wait.
 func (c *conn) flushControl(messages int) error {
 	l := &c.control
-	defer l.box.reset()
+	defer l.box.Reset()
 	stamp := c.t.cfg.Fence.Stamp()
-	for i := range l.box.frames {
-		l.box.sealed(i, stamp)
+	for i := range l.box.Frames() {
+		l.box.Sealed(i, stamp)
 	}
-	stats := &c.t.counters.lanes[laneControl]
-	err := l.stream.TryWriteAll(l.box.buf)
+	stats := &c.t.counters.lanes[framing.LaneControl]
+	err := l.stream.TryWriteAll(l.box.Bytes())
 	switch {
 	case err == nil:
-		stats.sentFrames.Add(uint64(len(l.box.frames)))
-		stats.sentBytes.Add(uint64(len(l.box.buf)))
+		stats.sentFrames.Add(uint64(l.box.Frames()))
+		stats.sentBytes.Add(uint64(l.box.Len()))
 		l.lastSent = c.t.now()
 		return nil
 	case errors.Is(err, quic.ErrWouldBlock):

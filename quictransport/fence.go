@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"flotilla/epoch"
+	"flotilla/quictransport/framing"
 )
 
 // admit holds a frame's stamp against the fence, once per frame and before anything else in it is looked at (P24).
@@ -28,21 +29,21 @@ func (c *conn) admit(s epoch.Stamp, l *laneReader) (bool, error) {
 		c.t.emit(Event{Kind: EventStale, Peer: c.peer, Addr: c.qc.RemoteAddr().String(), Err: err})
 	}
 	// A refusal that finds no room is dropped: the next frame is refused too, and each beacon carries the epoch.
-	_ = c.sendNotice(notice{kind: noticeRefused, lane: l.kind, index: l.index, seq: l.seq})
+	_ = c.sendNotice(framing.Notice{Kind: framing.NoticeRefused, Lane: l.kind, Index: l.index, Seq: l.seq})
 	return false, nil
 }
 
 // takeNotice handles what the peer says apart from any group. Kinds this version does not know are ignored.
-func (c *conn) takeNotice(n notice) {
-	switch n.kind {
-	case noticeRefused:
+func (c *conn) takeNotice(n framing.Notice) {
+	switch n.Kind {
+	case framing.NoticeRefused:
 		// The epoch was observed when this frame was admitted. Raft repeats its messages by itself; forwards are
 		// written again, stamped anew.
 		c.t.counters.refusalsHeard.Add(1)
-		if n.lane == laneForward {
-			c.resend(n.seq)
+		if n.Lane == framing.LaneForward {
+			c.resend(n.Seq)
 		}
-	case noticeGoodbye:
+	case framing.NoticeGoodbye:
 		c.leave()
 		c.fail(ReasonShutdown, "goodbye heard")
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/quic-go/quic-go"
 
+	"flotilla/quictransport/framing"
 	"flotilla/raft/wire"
 )
 
@@ -21,10 +22,10 @@ type forwardLane struct {
 	mu sync.Mutex // guards everything below
 	// bytes counts what waits and what is being written.
 	bytes int
-	box   outbox
+	box   framing.Outbox
 	// written numbers the frames of this lane; sent keeps the latest for a refusal by the fence.
 	written uint64
-	sent    resendRing
+	sent    framing.Ring
 	// calls are this side's requests under way; nil once the connection has ended.
 	calls     map[uint64]*call
 	lastID    uint64
@@ -60,15 +61,15 @@ func (c *conn) request(ctx context.Context, body []byte) (uint64, *call, error) 
 	l, lim := &c.forward, &c.t.limits
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	size := itemBytes + len(body)
+	it := framing.Item{Kind: framing.ItemRequest, Number: timeout, Body: body}
 	switch {
 	case l.calls == nil:
 		return 0, nil, c.unreachable()
 	case len(l.calls) >= lim.Forwards, l.callBytes > 0 && l.callBytes+len(body) > lim.ForwardBytes:
-		c.t.counters.lanes[laneForward].dropped.Add(1)
+		c.t.counters.lanes[framing.LaneForward].dropped.Add(1)
 		return 0, nil, c.peerError(wire.CodeOverloaded, "%d requests of %d bytes are under way", len(l.calls), l.callBytes)
-	case l.bytes > 0 && l.bytes+size > lim.LaneBytes:
-		c.t.counters.lanes[laneForward].dropped.Add(1)
+	case l.bytes > 0 && l.bytes+it.Size() > lim.LaneBytes:
+		c.t.counters.lanes[framing.LaneForward].dropped.Add(1)
 		return 0, nil, c.overloaded("forward lane")
 	}
 	l.lastID++
@@ -76,17 +77,16 @@ func (c *conn) request(ctx context.Context, body []byte) (uint64, *call, error) 
 	l.calls[l.lastID] = k
 	l.callBytes += k.bytes
 	c.t.counters.forwardsOut.Add(1)
-	l.add(item{kind: itemRequest, id: l.lastID, number: timeout, body: body})
-	return l.lastID, k, nil
+	it.ID = l.lastID
+	l.add(it)
+	return it.ID, k, nil
 }
 
 // add appends one item; mu is held.
-func (l *forwardLane) add(it item) {
-	before := len(l.box.buf)
-	l.box.open(it.size(), 0)
-	l.box.buf = it.append(l.box.buf)
-	l.box.added()
-	l.bytes += len(l.box.buf) - before
+func (l *forwardLane) add(it framing.Item) {
+	before := l.box.Len()
+	l.box.AddItem(&it)
+	l.bytes += l.box.Len() - before
 	signal(l.wake)
 }
 
@@ -118,7 +118,7 @@ func (c *conn) abandon(id uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, ok := c.settle(id); ok && l.bytes < c.t.limits.LaneBytes {
-		l.add(item{kind: itemCancel, id: id})
+		l.add(framing.Item{Kind: framing.ItemCancel, ID: id})
 	}
 }
 
@@ -155,27 +155,28 @@ func (c *conn) endForwards() {
 // writeForwards is the writer goroutine of the forward lane.
 func (c *conn) writeForwards() {
 	l := &c.forward
-	var out outbox // owned by this goroutine, swapped with the lane's
+	var out framing.Outbox // owned by this goroutine, swapped with the lane's
 	for c.await(l.wake) {
 		l.mu.Lock()
 		out, l.box = l.box, out
 		l.mu.Unlock()
-		for i := range out.frames {
-			frame := out.sealed(i, c.t.cfg.Fence.Stamp())
+		for i := range out.Frames() {
+			frame := out.Sealed(i, c.t.cfg.Fence.Stamp())
+			count, elements := out.Elements(i)
 			l.mu.Lock()
 			l.written++
 			// Before the write: the refusal may be back before Write returns.
-			l.sent.keep(l.written, out.frames[i].count, frame[headBytes:])
+			l.sent.Keep(l.written, count, elements)
 			l.mu.Unlock()
 			if !c.write(l.stream, &l.stall, frame) {
 				return
 			}
-			c.t.counters.lanes[laneForward].sent(len(frame))
+			c.t.counters.lanes[framing.LaneForward].sent(len(frame))
 			l.mu.Lock()
 			l.bytes -= len(frame)
 			l.mu.Unlock()
 		}
-		out.reset()
+		out.Reset()
 	}
 }
 
@@ -184,13 +185,13 @@ func (c *conn) resend(seq uint64) {
 	l := &c.forward
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	count, elements, ok := l.sent.take(seq)
+	count, elements, ok := l.sent.Take(seq)
 	if !ok {
 		return
 	}
-	before := len(l.box.buf)
-	l.box.addFrame(count, elements)
-	l.bytes += len(l.box.buf) - before
+	before := l.box.Len()
+	l.box.AddFrame(count, elements)
+	l.bytes += l.box.Len() - before
 	c.t.counters.resent.Add(1)
 	signal(l.wake)
 }
@@ -206,8 +207,8 @@ func (t *Transport) Forward(ctx context.Context, to wire.NodeID, request []byte)
 	if err != nil {
 		return nil, err
 	}
-	if len(request) > maxRequest {
-		return nil, c.tooLarge("request", len(request), maxRequest)
+	if len(request) > framing.MaxBody {
+		return nil, c.tooLarge("request", len(request), framing.MaxBody)
 	}
 	id, k, err := c.request(ctx, request)
 	if err != nil {

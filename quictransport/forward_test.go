@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"flotilla/quictransport/framing"
 	"flotilla/raft/wire"
 )
 
@@ -109,7 +110,7 @@ func TestForwardOutcomes(t *testing.T) {
 		if _, err := a.Forward(over, 2, nil); wire.CodeOf(err) != wire.CodeTimeout {
 			t.Errorf("context over before: %v", err)
 		}
-		if _, err := a.Forward(t.Context(), 2, make([]byte, maxRequest+1)); wire.CodeOf(err) != wire.CodeTooLarge {
+		if _, err := a.Forward(t.Context(), 2, make([]byte, framing.MaxBody+1)); wire.CodeOf(err) != wire.CodeTooLarge {
 			t.Errorf("too large: %v", err)
 		}
 		left := make(chan time.Duration, 1)
@@ -131,7 +132,9 @@ func TestForwardOutcomes(t *testing.T) {
 		if _, err := a.Forward(t.Context(), 2, nil); wire.CodeOf(err) != wire.CodeUnknownOutcome {
 			t.Errorf("an untyped error: %v", err)
 		}
-		b.rec.setServe(func(context.Context, wire.NodeID, []byte) ([]byte, error) { return make([]byte, maxRequest+1), nil })
+		b.rec.setServe(func(context.Context, wire.NodeID, []byte) ([]byte, error) {
+			return make([]byte, framing.MaxBody+1), nil
+		})
 		if _, err := a.Forward(t.Context(), 2, nil); wire.CodeOf(err) != wire.CodeUnknownOutcome {
 			t.Errorf("a reply too large: %v", err)
 		}

@@ -6,12 +6,12 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
-	"io"
 	"math"
 	"testing"
 	"time"
 
 	"flotilla/epoch"
+	"flotilla/quictransport/framing"
 	"flotilla/quictransport/pki"
 	"flotilla/raft/wire"
 
@@ -21,30 +21,28 @@ import (
 // A peer with a valid certificate that misbehaves is cut off with a typed reason; its neighbours notice nothing.
 // (D58, F37, D75, D76, P27, P34)
 func TestHostilePeer(t *testing.T) {
-	bomb := append(appendHead(nil), 0)
-	setCount(bomb, math.MaxUint32)
-	binary.BigEndian.PutUint32(bomb, uint32(len(bomb)-lengthBytes))
-	huge := binary.BigEndian.AppendUint32(nil, maxFrame+1)
-	preface := func(change func(*preface)) func(*raw, *quic.Conn, *node) {
+	bomb := frameOf(epoch.Stamp{}, math.MaxUint32, []byte{0})
+	huge := binary.BigEndian.AppendUint32(nil, framing.MaxFrame+1)
+	preface := func(change func(*framing.Preface)) func(*raw, *quic.Conn, *node) {
 		return func(r *raw, qc *quic.Conn, _ *node) {
-			p := r.preface(laneControl)
+			p := r.preface(framing.LaneControl)
 			change(&p)
 			// With an epoch beyond reason behind it: it must not be looked at.
-			r.write(qc, append(p.append(nil), frameOf(epoch.Stamp{Observed: math.MaxUint64, Applied: 1}, 0, nil)...))
+			r.write(qc, append(p.Append(nil), frameOf(epoch.Stamp{Observed: math.MaxUint64, Applied: 1}, 0, nil)...))
 		}
 	}
 	control := func(b ...byte) func(*raw, *quic.Conn, *node) {
 		return func(r *raw, qc *quic.Conn, to *node) { _, _ = r.join(qc, to).Write(b) }
 	}
-	lane := func(kind laneKind, b []byte) func(*raw, *quic.Conn, *node) {
+	lane := func(kind framing.Lane, b []byte) func(*raw, *quic.Conn, *node) {
 		return func(r *raw, qc *quic.Conn, to *node) {
 			r.join(qc, to)
 			r.lane(qc, kind, b)
 		}
 	}
 	spoofed, misled := heartbeat(2, 1, 1), heartbeat(9, 2, 1)
-	request := item{kind: itemRequest, id: 5, body: []byte("x")}
-	twice := request.append(request.append(nil))
+	request := framing.Item{Kind: framing.ItemRequest, ID: 5, Body: []byte("x")}
+	twice := request.Append(request.Append(nil))
 
 	rows := []struct {
 		name string
@@ -52,21 +50,21 @@ func TestHostilePeer(t *testing.T) {
 		want Reason
 	}{
 		{"garbage for a preface", func(r *raw, qc *quic.Conn, _ *node) { r.write(qc, bytes.Repeat([]byte("GET / "), 50)) }, ReasonBadFrame},
-		{"preface of an absurd length", func(r *raw, qc *quic.Conn, _ *node) { r.write(qc, append(prefaceMagic[:], 0xff, 0xff)) }, ReasonBadFrame},
-		{"half a preface", func(r *raw, qc *quic.Conn, _ *node) { r.write(qc, prefaceMagic[:]) }, ReasonBadFrame},
+		{"preface of an absurd length", func(r *raw, qc *quic.Conn, _ *node) { r.write(qc, []byte("FLP\x01\xff\xff")) }, ReasonBadFrame},
+		{"half a preface", func(r *raw, qc *quic.Conn, _ *node) { r.write(qc, []byte("FLP\x01")) }, ReasonBadFrame},
 		{"no preface at all", func(*raw, *quic.Conn, *node) {}, ReasonBadFrame},
-		{"another cluster", preface(func(p *preface_) { p.cluster[0]++ }), ReasonWrongCluster},
-		{"another cluster and node and version", preface(func(p *preface_) { p.cluster[0]++; p.node++; p.versions.min = 9 }), ReasonWrongCluster},
-		{"another node", preface(func(p *preface_) { p.node++ }), ReasonIdentity},
-		{"a later version", preface(func(p *preface_) { p.versions = versionRange{WireMax + 1, WireMax + 5} }), ReasonVersion},
-		{"an unknown lane", preface(func(p *preface_) { p.lane = 77 }), ReasonBadFrame},
-		{"an append lane too many", preface(func(p *preface_) { p.lane, p.index = laneAppend, appendLanes }), ReasonBadFrame},
-		{"a lane twice", lane(laneControl, nil), ReasonBadFrame},
+		{"another cluster", preface(func(p *framing.Preface) { p.Cluster[0]++ }), ReasonWrongCluster},
+		{"another cluster and node and version", preface(func(p *framing.Preface) { p.Cluster[0]++; p.Node++; p.Versions.Min = 9 }), ReasonWrongCluster},
+		{"another node", preface(func(p *framing.Preface) { p.Node++ }), ReasonIdentity},
+		{"a later version", preface(func(p *framing.Preface) { p.Versions = framing.Versions{Min: WireMax + 1, Max: WireMax + 5} }), ReasonVersion},
+		{"an unknown lane", preface(func(p *framing.Preface) { p.Lane = 77 }), ReasonBadFrame},
+		{"an append lane too many", preface(func(p *framing.Preface) { p.Lane, p.Index = framing.LaneAppend, appendLanes }), ReasonBadFrame},
+		{"a lane twice", lane(framing.LaneControl, nil), ReasonBadFrame},
 		{"lanes that disagree", func(r *raw, qc *quic.Conn, to *node) {
 			r.join(qc, to)
-			p := r.preface(laneAppend)
-			p.incarnation++
-			r.write(qc, p.append(nil))
+			p := r.preface(framing.LaneAppend)
+			p.Incarnation++
+			r.write(qc, p.Append(nil))
 		}, ReasonBadFrame},
 		{"garbage for a frame", control(bytes.Repeat([]byte{0, 0, 0, 9, 0xc1}, 20)...), ReasonBadFrame},
 		{"a frame of 0 bytes", control(0, 0, 0, 0), ReasonBadFrame},
@@ -76,8 +74,8 @@ func TestHostilePeer(t *testing.T) {
 		{"a spoofed sender", control(messagesFrame(epoch.Stamp{}, spoofed)...), ReasonBadFrame},
 		{"a message for another node", control(messagesFrame(epoch.Stamp{}, misled)...), ReasonBadFrame},
 		{"an append on the control lane", control(messagesFrame(epoch.Stamp{}, appendOf(9, 1, 1, 1, nil))...), ReasonBadFrame},
-		{"a heartbeat on an append lane", lane(laneAppend, messagesFrame(epoch.Stamp{}, heartbeat(9, 1, 1))), ReasonBadFrame},
-		{"a notice on an append lane", lane(laneAppend, noticeFrame(notice{kind: noticeGoodbye})), ReasonBadFrame},
+		{"a heartbeat on an append lane", lane(framing.LaneAppend, messagesFrame(epoch.Stamp{}, heartbeat(9, 1, 1))), ReasonBadFrame},
+		{"a notice on an append lane", lane(framing.LaneAppend, noticeFrame(framing.Notice{Kind: framing.NoticeGoodbye})), ReasonBadFrame},
 		{"an epoch out of reach", control(frameOf(epoch.Stamp{Observed: epoch.MaxJump + 1}, 0, nil)...), ReasonStaleEpoch},
 		{"the last epoch there is", control(frameOf(epoch.Stamp{Observed: math.MaxUint64, Applied: math.MaxUint64}, 0, nil)...), ReasonStaleEpoch},
 		{"an authority above the epoch", control(frameOf(epoch.Stamp{Observed: 1, Applied: 2}, 0, nil)...), ReasonBadFrame},
@@ -87,9 +85,9 @@ func TestHostilePeer(t *testing.T) {
 				return nil, ctx.Err()
 			})
 			r.join(qc, to)
-			r.lane(qc, laneForward, frameOf(epoch.Stamp{}, 2, twice))
+			r.lane(qc, framing.LaneForward, frameOf(epoch.Stamp{}, 2, twice))
 		}, ReasonBadFrame},
-		{"an unknown kind of item", lane(laneForward, frameOf(epoch.Stamp{}, 1, []byte{0x94, 99, 1, 0, 0xc0})), ReasonBadFrame},
+		{"an unknown kind of item", lane(framing.LaneForward, frameOf(epoch.Stamp{}, 1, []byte{0x94, 99, 1, 0, 0xc0})), ReasonBadFrame},
 		{"a lane that ends", func(r *raw, qc *quic.Conn, to *node) { _ = r.join(qc, to).Close() }, ReasonBadFrame},
 		{"a lane that is reset", func(r *raw, qc *quic.Conn, to *node) { r.join(qc, to).CancelWrite(3) }, ReasonBadFrame},
 		{"a stream too many is not even opened, and silence", func(r *raw, qc *quic.Conn, to *node) {
@@ -133,45 +131,10 @@ func TestHostilePeer(t *testing.T) {
 	}
 }
 
-// preface_ names the type where a function of the table is called preface.
-type preface_ = preface
-
-func noticeFrame(n notice) []byte {
-	b := appendNotice(nil, n)
-	setCount(b, 0)
-	seal(b, epoch.Stamp{})
-	return b
-}
-
-// A declared length costs nothing until bytes come: memory is at most twice what arrived, plus one step.
-func TestFrameMemoryFollowsArrival(t *testing.T) {
-	for _, arrived := range []int{0, 1, readStep, readStep + 1, 3 << 20} {
-		head := binary.BigEndian.AppendUint32(nil, maxFrame)
-		src := &countingReader{r: io.MultiReader(bytes.NewReader(head), bytes.NewReader(make([]byte, arrived)))}
-		f := frameReader{src: src}
-		if _, err := f.next(); !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-			t.Fatalf("%d bytes arrived: %v", arrived, err)
-		}
-		if limit := max(readStep, 2*arrived); src.asked > limit {
-			t.Errorf("%d bytes arrived, a buffer of %d was made; at most %d", arrived, src.asked, limit)
-		}
-	}
-}
-
-// countingReader notes the largest buffer it was asked to fill beyond what it had given.
-type countingReader struct {
-	r     io.Reader
-	given int
-	asked int
-}
-
-func (c *countingReader) Read(p []byte) (int, error) {
-	if c.given >= lengthBytes {
-		c.asked = max(c.asked, c.given-lengthBytes+len(p))
-	}
-	n, err := c.r.Read(p)
-	c.given += n
-	return n, err
+func noticeFrame(n framing.Notice) []byte {
+	var box framing.Outbox
+	box.AddNotice(n)
+	return box.Sealed(0, epoch.Stamp{})
 }
 
 // A peer that goes on with stale frames although it is told is cut off.

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"flotilla/quictransport/framing"
 )
 
 // told counts the events that somebody should look at.
@@ -35,17 +37,19 @@ func TestRefusalsAreToldOnce(t *testing.T) {
 		var log told
 		a := w.node(1, func(c *Config) { c.Events = log.hear })
 		r := w.raw(9)
-		refused := func(change func(*preface), want Reason) {
+		refused := func(change func(*framing.Preface), want Reason) {
 			t.Helper()
 			qc := r.mustDial(a)
-			p := r.preface(laneControl)
+			p := r.preface(framing.LaneControl)
 			change(&p)
-			r.write(qc, p.append(nil))
+			r.write(qc, p.Append(nil))
 			wantEnd(t, qc, want)
 			after(10 * time.Millisecond) // the books
 		}
-		cluster := func() { refused(func(p *preface) { p.cluster[0]++ }, ReasonWrongCluster) }
-		version := func(v uint64) { refused(func(p *preface) { p.versions = versionRange{v, v} }, ReasonVersion) }
+		cluster := func() { refused(func(p *framing.Preface) { p.Cluster[0]++ }, ReasonWrongCluster) }
+		version := func(v uint64) {
+			refused(func(p *framing.Preface) { p.Versions = framing.Versions{Min: v, Max: v} }, ReasonVersion)
+		}
 		for range 20 {
 			cluster()
 			version(WireMax + 1)

@@ -8,27 +8,10 @@ const (
 	WireMax = 1
 )
 
-// Fixed limits, each with its reason. Those an embedder may want to change are in Limits.
+// Fixed limits, each with its reason; those of bytes on a stream are in framing. Those an embedder may want to change are in Limits.
 const (
-	// maxFrame bounds one frame. Memory grows with what arrived, never with what was declared.
-	maxFrame = 16 << 20
-	// readStep is what is allocated for a frame before any of it arrived; then it doubles.
-	readStep = 64 << 10
-	// frameTarget is where a frame under way is closed and the next one begun: big enough that headers and
-	// system calls do not count, small enough that a receiver works while the rest is still coming.
-	frameTarget = 1 << 20
 	// writeStep is how much is given to QUIC in one piece; progress is watched per piece.
 	writeStep = 256 << 10
-	// keepBuffer is the largest lane buffer kept for reuse once a burst is over.
-	keepBuffer = 2 << 20
-	// maxPreface bounds a preface: some 70 bytes today, with room for later fields.
-	maxPreface = 1 << 10
-	// maxRequest bounds one forwarded request or reply; a batch of commands at the hard entry limit fits.
-	maxRequest = 8<<20 + 4<<10
-	// resendBytes and resendFrames bound the written forward frames kept for a refusal by the fence: a round
-	// trip's worth, and enough for two frames with the largest command or value in them.
-	resendBytes  = 4 << 20
-	resendFrames = 256
 	// appendLanes is the number of append lanes: two let one decode while the other waits for a lost packet.
 	appendLanes = 2
 	// maxUniStreams is how many one-way streams a peer may open: control, forward, the append lanes.

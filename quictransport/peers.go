@@ -55,8 +55,8 @@ func (t *Transport) SetPeer(id wire.NodeID, addr string) error {
 	delete(t.removed, id)
 	p := t.peerLocked(id)
 	p.addr = addr
-	if c := p.conn; c != nil && registered != 0 && registered != c.hello.generation {
-		c.fail(ReasonGeneration, fmt.Sprintf("node %d came with data generation %d, %d is registered now", id, c.hello.generation, registered))
+	if c := p.conn; c != nil && registered != 0 && registered != c.hello.Generation {
+		c.fail(ReasonGeneration, fmt.Sprintf("node %d came with data generation %d, %d is registered now", id, c.hello.Generation, registered))
 	}
 	if literal, err := netip.ParseAddrPort(addr); err == nil {
 		t.exemptLocked(literal)
@@ -97,7 +97,7 @@ func (t *Transport) Peers() []PeerStatus {
 		s := PeerStatus{ID: id, Addr: p.addr, LastError: p.lastErr}
 		if p.conn != nil {
 			s.Connected = true
-			s.Incarnation, s.Generation = p.conn.hello.incarnation, p.conn.hello.generation
+			s.Incarnation, s.Generation = p.conn.hello.Incarnation, p.conn.hello.Generation
 		}
 		all = append(all, s)
 	}
@@ -167,7 +167,7 @@ func (t *Transport) choose(c *conn) error {
 	if old != nil {
 		old.fail(ReasonDuplicate, "a newer connection is kept")
 	}
-	restarted := old != nil && old.hello.boot != c.hello.boot
+	restarted := old != nil && old.hello.Boot != c.hello.Boot
 	if restarted {
 		t.tellLocked(p.id, wire.PeerDown)
 	}
@@ -210,11 +210,11 @@ func (t *Transport) vetLocked(c *conn) error {
 func (t *Transport) refuseSecond(old, c *conn) string {
 	was, is := old.hello, c.hello
 	switch {
-	case is.incarnation < was.incarnation:
-		return fmt.Sprintf("incarnation %d, a connection of incarnation %d stands", is.incarnation, was.incarnation)
-	case is.incarnation == was.incarnation && is.boot != was.boot:
+	case is.Incarnation < was.Incarnation:
+		return fmt.Sprintf("incarnation %d, a connection of incarnation %d stands", is.Incarnation, was.Incarnation)
+	case is.Incarnation == was.Incarnation && is.Boot != was.Boot:
 		return "another process with the same identity is connected: was the data directory copied?" // D57
-	case is.boot == was.boot && old.dialed != c.dialed && c.dialed != (t.cfg.Self < c.peer):
+	case is.Boot == was.Boot && old.dialed != c.dialed && c.dialed != (t.cfg.Self < c.peer):
 		return "the connection dialled by the lower node id is kept"
 	}
 	return ""

@@ -12,6 +12,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"flotilla/epoch"
+	"flotilla/quictransport/framing"
 	"flotilla/quictransport/pki"
 	"flotilla/raft/wire"
 )
@@ -66,10 +67,10 @@ func (r *raw) mustDial(to *node) *quic.Conn {
 }
 
 // preface returns an honest preface of this node.
-func (r *raw) preface(lane laneKind) preface {
-	return preface{
-		cluster: r.w.cluster, node: r.id, incarnation: 1, generation: wire.Generation(100 + r.id), boot: 42,
-		lane: lane, versions: versionRange{WireMin, WireMax},
+func (r *raw) preface(lane framing.Lane) framing.Preface {
+	return framing.Preface{
+		Cluster: r.w.cluster, Node: r.id, Incarnation: 1, Generation: wire.Generation(100 + r.id), Boot: 42,
+		Lane: lane, Versions: framing.Versions{Min: WireMin, Max: WireMax},
 	}
 }
 
@@ -118,11 +119,11 @@ func after(d time.Duration) { <-time.After(d) }
 
 // frameOf returns a whole frame with the given stamp, whatever it says, count and elements.
 func frameOf(s epoch.Stamp, count int, elements []byte) []byte {
-	b := append(appendHead(nil), elements...)
-	setCount(b, count)
-	binary.BigEndian.PutUint32(b, uint32(len(b)-lengthBytes))
-	binary.BigEndian.PutUint64(b[lengthBytes+2:], uint64(s.Observed))
-	binary.BigEndian.PutUint64(b[lengthBytes+11:], uint64(s.Applied))
+	var box framing.Outbox
+	box.AddFrame(count, elements)
+	b := box.Sealed(0, epoch.Stamp{})
+	binary.BigEndian.PutUint64(b[6:], uint64(s.Observed))
+	binary.BigEndian.PutUint64(b[15:], uint64(s.Applied))
 	return b
 }
 
@@ -138,15 +139,15 @@ func messagesFrame(s epoch.Stamp, msgs []wire.Message) []byte {
 // join opens the control lane honestly and waits until the node counts this peer as connected.
 func (r *raw) join(qc *quic.Conn, to *node) *quic.SendStream {
 	r.t.Helper()
-	p := r.preface(laneControl)
-	s := r.write(qc, append(p.append(nil), frameOf(epoch.Stamp{}, 0, nil)...))
+	p := r.preface(framing.LaneControl)
+	s := r.write(qc, append(p.Append(nil), frameOf(epoch.Stamp{}, 0, nil)...))
 	to.rec.waitPeer(r.t, r.id, wire.PeerUp)
 	return s
 }
 
 // lane opens another lane honestly and writes b after its preface.
-func (r *raw) lane(qc *quic.Conn, kind laneKind, b []byte) *quic.SendStream {
+func (r *raw) lane(qc *quic.Conn, kind framing.Lane, b []byte) *quic.SendStream {
 	r.t.Helper()
 	p := r.preface(kind)
-	return r.write(qc, append(p.append(nil), b...))
+	return r.write(qc, append(p.Append(nil), b...))
 }

@@ -9,6 +9,7 @@ import (
 
 	"flotilla/epoch"
 	"flotilla/internal/mutant"
+	"flotilla/quictransport/framing"
 	"flotilla/raft/wire"
 )
 
@@ -32,7 +33,7 @@ func (c *conn) readLane(s *quic.ReceiveStream) {
 	case c.ctx.Err() != nil:
 	case errors.As(err, &refused):
 		c.fail(refused.Reason, refused.Text)
-	case errors.Is(err, errBadFrame):
+	case errors.Is(err, framing.ErrBadFrame):
 		c.fail(ReasonBadFrame, err.Error())
 	case errors.Is(err, epoch.ErrImplausible):
 		c.fail(ReasonStaleEpoch, err.Error())
@@ -46,7 +47,7 @@ func (c *conn) serveLane(s *quic.ReceiveStream) error {
 	if err := s.SetReadDeadline(time.Now().Add(prefaceTimeout)); err != nil {
 		return err
 	}
-	p, err := readPreface(s)
+	p, err := framing.ReadPreface(s)
 	if err != nil {
 		return err
 	}
@@ -56,21 +57,21 @@ func (c *conn) serveLane(s *quic.ReceiveStream) error {
 	if err := c.introduce(&p); err != nil {
 		return err
 	}
-	r := laneReader{c: c, kind: p.lane, index: p.index}
-	r.frames = frameReader{src: s, keep: p.lane == laneAppend}
+	// Entries of appends are handed on without a copy.
+	r := laneReader{c: c, kind: p.Lane, index: p.Index, frames: framing.NewReader(s, p.Lane == framing.LaneAppend)}
 	return r.serve()
 }
 
 // introduce checks a lane's preface and waits until the lane may be read. The first preface of a connection decides
 // whether the peer is accepted; later ones must agree with it. The connection is put to use with the peer's first frame on the
 // control lane, which says that it has accepted this side too. The order is part of the protocol: the cluster first (P27), before anything else is looked at.
-func (c *conn) introduce(p *preface) error {
+func (c *conn) introduce(p *framing.Preface) error {
 	if err := c.identify(p); err != nil {
 		return err
 	}
-	known := p.lane == laneControl && p.index == 0 || p.lane == laneForward && p.index == 0 || p.lane == laneAppend && p.index < appendLanes
+	known := p.Lane == framing.LaneControl && p.Index == 0 || p.Lane == framing.LaneForward && p.Index == 0 || p.Lane == framing.LaneAppend && p.Index < appendLanes
 	if !known {
-		return fmt.Errorf("lane %d.%d is unknown: %w", p.lane, p.index, errBadFrame)
+		return fmt.Errorf("lane %d.%d is unknown: %w", p.Lane, p.Index, framing.ErrBadFrame)
 	}
 	first, err := c.note(p)
 	if err != nil {
@@ -87,7 +88,7 @@ func (c *conn) introduce(p *preface) error {
 		close(c.vetted)
 	}
 	gate := c.ready
-	if p.lane == laneControl {
+	if p.Lane == framing.LaneControl {
 		gate = c.vetted // its first frame opens the other gate
 	}
 	return c.pass(gate)
@@ -104,59 +105,49 @@ func (c *conn) pass(gate <-chan struct{}) error {
 }
 
 // identify says why a preface is not one of this connection's peer, or nil.
-func (c *conn) identify(p *preface) error {
+func (c *conn) identify(p *framing.Preface) error {
 	t := c.t
 	switch {
-	case p.cluster != t.cfg.Cluster && !mutant.Is(mutant.AcceptForeignCluster):
-		return &CloseError{Reason: ReasonWrongCluster, Text: fmt.Sprintf("cluster %s, this is %s", p.cluster, t.cfg.Cluster)}
-	case p.node != c.peer:
-		return &CloseError{Reason: ReasonIdentity, Text: fmt.Sprintf("preface of node %d, certificate of node %d", p.node, c.peer)}
+	case p.Cluster != t.cfg.Cluster && !mutant.Is(mutant.AcceptForeignCluster):
+		return &CloseError{Reason: ReasonWrongCluster, Text: fmt.Sprintf("cluster %s, this is %s", p.Cluster, t.cfg.Cluster)}
+	case p.Node != c.peer:
+		return &CloseError{Reason: ReasonIdentity, Text: fmt.Sprintf("preface of node %d, certificate of node %d", p.Node, c.peer)}
 	}
-	if _, ok := p.versions.negotiate(t.preface.versions); !ok {
+	if _, ok := p.Versions.Negotiate(t.preface.Versions); !ok {
 		return &CloseError{Reason: ReasonVersion, Text: fmt.Sprintf("wire versions %d to %d, this node speaks %d to %d",
-			p.versions.min, p.versions.max, t.preface.versions.min, t.preface.versions.max)}
+			p.Versions.Min, p.Versions.Max, t.preface.Versions.Min, t.preface.Versions.Max)}
 	}
 	if t.cfg.Generations != nil {
-		if want := t.cfg.Generations(p.node); want != 0 && want != p.generation {
+		if want := t.cfg.Generations(p.Node); want != 0 && want != p.Generation {
 			return &CloseError{Reason: ReasonGeneration, Text: fmt.Sprintf("node %d came with data generation %d, %d is registered: its directory was replaced",
-				p.node, p.generation, want)}
+				p.Node, p.Generation, want)}
 		}
 	}
 	return nil
 }
 
 // note remembers the lane and reports whether it is the first.
-func (c *conn) note(p *preface) (first bool, err error) {
+func (c *conn) note(p *framing.Preface) (first bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := [2]uint8{uint8(p.lane), p.index}
+	key := [2]uint8{uint8(p.Lane), p.Index}
 	if c.seen[key] {
-		return false, fmt.Errorf("lane %d.%d opened twice: %w", p.lane, p.index, errBadFrame)
+		return false, fmt.Errorf("lane %d.%d opened twice: %w", p.Lane, p.Index, framing.ErrBadFrame)
 	}
 	c.seen[key] = true
 	if c.hello == nil {
 		c.hello = p
 		return true, nil
 	}
-	return false, c.hello.confirms(p)
-}
-
-// confirms says whether a later preface of the same connection agrees with the first.
-func (p *preface) confirms(later *preface) error {
-	same := *p
-	same.lane, same.index = later.lane, later.index
-	if same != *later {
-		return fmt.Errorf("lane %d.%d contradicts the first preface: %w", later.lane, later.index, errBadFrame)
-	}
-	return nil
+	return false, c.hello.Confirms(p)
 }
 
 // laneReader is the receiving end of one lane. One goroutine owns it.
 type laneReader struct {
 	c      *conn
-	kind   laneKind
+	kind   framing.Lane
 	index  uint8
-	frames frameReader
+	frames framing.Reader
 	// seq numbers the stream's frames from 1, as the sender does.
 	seq    uint64
 	reader wire.Reader
@@ -165,19 +156,19 @@ type laneReader struct {
 
 func (l *laneReader) serve() error {
 	for {
-		frame, err := l.frames.next()
+		frame, err := l.frames.Next()
 		if err != nil {
 			return err
 		}
 		l.seq++
-		if l.kind == laneControl && l.seq == 1 {
+		if l.kind == framing.LaneControl && l.seq == 1 {
 			if err := l.c.t.adopt(l.c); err != nil {
 				return err
 			}
 			close(l.c.ready)
 		}
 		l.c.heard()
-		l.c.t.counters.lanes[l.kind].received(lengthBytes + len(frame))
+		l.c.t.counters.lanes[l.kind].received(framing.LengthBytes + len(frame))
 		if err := l.take(frame); err != nil {
 			return err
 		}
@@ -187,29 +178,29 @@ func (l *laneReader) serve() error {
 // take handles one frame: the fence first, then the content.
 func (l *laneReader) take(frame []byte) error {
 	l.reader.Reset(frame)
-	stamp, withNotice, err := readHead(&l.reader)
+	stamp, withNotice, err := framing.ReadHead(&l.reader)
 	if err != nil {
 		return err
 	}
 	if admitted, err := l.c.admit(stamp, l); !admitted {
 		return err
 	}
-	if withNotice && l.kind != laneControl {
-		return fmt.Errorf("notice on lane %d: %w", l.kind, errBadFrame)
+	if withNotice && l.kind != framing.LaneControl {
+		return fmt.Errorf("notice on lane %d: %w", l.kind, framing.ErrBadFrame)
 	}
-	if l.kind == laneForward {
+	if l.kind == framing.LaneForward {
 		return l.takeForwards(stamp)
 	}
 	l.msgs, err = wire.ReadMessages(&l.reader, l.msgs)
 	if err != nil {
-		return fmt.Errorf("messages: %w: %w", err, errBadFrame)
+		return fmt.Errorf("messages: %w: %w", err, framing.ErrBadFrame)
 	}
-	var n notice
+	var n framing.Notice
 	if withNotice {
-		n = readNotice(&l.reader)
+		n = framing.ReadNotice(&l.reader)
 	}
 	if err := l.reader.Done(); err != nil {
-		return fmt.Errorf("frame: %w: %w", err, errBadFrame)
+		return fmt.Errorf("frame: %w: %w", err, framing.ErrBadFrame)
 	}
 	if err := l.check(); err != nil {
 		return err
@@ -229,14 +220,14 @@ func (l *laneReader) take(frame []byte) error {
 // check holds each message against who sent it, who is to get it, and the lane it travels on (D58, F37).
 func (l *laneReader) check() error {
 	self, lane := l.c.t.cfg.Self, wire.LaneControl
-	if l.kind == laneAppend {
+	if l.kind == framing.LaneAppend {
 		lane = wire.LaneAppend
 	}
 	for i := range l.msgs {
 		m := &l.msgs[i]
 		if m.From != l.c.peer || m.To != self || m.Type.Lane() != lane {
 			return fmt.Errorf("message of type %d from node %d to node %d on lane %d of node %d: %w",
-				m.Type, m.From, m.To, l.kind, l.c.peer, errBadFrame)
+				m.Type, m.From, m.To, l.kind, l.c.peer, framing.ErrBadFrame)
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"flotilla/quictransport/framing"
 	"flotilla/raft/wire"
 )
 
@@ -242,7 +243,7 @@ func TestLargeBatch(t *testing.T) {
 		if s := a.Stats(); s.Append.SentFrames < 6 || s.Append.SentFrames > 20 {
 			t.Errorf("6 MB left in %d frames", s.Append.SentFrames)
 		}
-		if err := a.Send(2, wire.LaneAppend, appendOf(1, 2, 1, 1, make([]byte, maxFrame))); wire.CodeOf(err) != wire.CodeTooLarge {
+		if err := a.Send(2, wire.LaneAppend, appendOf(1, 2, 1, 1, make([]byte, framing.MaxFrame))); wire.CodeOf(err) != wire.CodeTooLarge {
 			t.Errorf("an entry above a frame: %v", err)
 		}
 	})
@@ -287,7 +288,7 @@ func TestSendDoesNotAllocate(t *testing.T) {
 			t.Fatal(err)
 		}
 		for i := range c.appends.lanes { // as the writer does
-			c.appends.lanes[i].box.reset()
+			c.appends.lanes[i].box.Reset()
 		}
 		c.appends.bytes = 0
 	})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"flotilla/epoch"
+	"flotilla/quictransport/framing"
 	"flotilla/raft/wire"
 )
 
@@ -14,7 +15,7 @@ import (
 func (l *laneReader) takeForwards(stamp epoch.Stamp) error {
 	r := &l.reader
 	for range r.ArrayLen(wire.MaxBatchMessages) {
-		it := readItem(r)
+		it := framing.ReadItem(r)
 		if r.Err() != nil {
 			break
 		}
@@ -23,29 +24,29 @@ func (l *laneReader) takeForwards(stamp epoch.Stamp) error {
 		}
 	}
 	if err := r.Done(); err != nil {
-		return fmt.Errorf("forwards: %w: %w", err, errBadFrame)
+		return fmt.Errorf("forwards: %w: %w", err, framing.ErrBadFrame)
 	}
 	return nil
 }
 
 // takeItem handles one item. What it keeps it copies: the frame's memory is used again.
-func (c *conn) takeItem(it item, stamp epoch.Stamp) error {
-	switch it.kind {
-	case itemRequest:
+func (c *conn) takeItem(it framing.Item, stamp epoch.Stamp) error {
+	switch it.Kind {
+	case framing.ItemRequest:
 		// A request acts with authority: its sender must have applied the current epoch too (P25).
 		if err := c.t.cfg.Fence.AdmitAuthority(stamp); err != nil {
 			c.t.counters.authorityRefused.Add(1)
-			c.answer(it.id, nil, &wire.Error{Code: wire.CodeStaleEpoch, Detail: err.Error()})
+			c.answer(it.ID, nil, &wire.Error{Code: wire.CodeStaleEpoch, Detail: err.Error()})
 			return nil
 		}
 		return c.serve(it)
-	case itemReply:
-		c.complete(it.id, result{reply: bytes.Clone(it.body)})
-	case itemError:
-		c.complete(it.id, result{err: it.err})
-	case itemCancel:
+	case framing.ItemReply:
+		c.complete(it.ID, result{reply: bytes.Clone(it.Body)})
+	case framing.ItemError:
+		c.complete(it.ID, result{err: it.Err})
+	case framing.ItemCancel:
 		c.forward.mu.Lock()
-		cancel := c.forward.serving[it.id]
+		cancel := c.forward.serving[it.ID]
 		c.forward.mu.Unlock()
 		if cancel != nil {
 			cancel()
@@ -55,37 +56,37 @@ func (c *conn) takeItem(it item, stamp epoch.Stamp) error {
 }
 
 // serve starts the handler of one request, or answers that there are too many.
-func (c *conn) serve(it item) error {
+func (c *conn) serve(it framing.Item) error {
 	l, lim := &c.forward, &c.t.limits
-	ctx, cancel := c.requestContext(it.number)
+	ctx, cancel := c.requestContext(it.Number)
 	l.mu.Lock()
-	_, twice := l.serving[it.id]
-	full := len(l.serving) >= lim.Forwards || l.servingBytes > 0 && l.servingBytes+len(it.body) > lim.ForwardBytes
+	_, twice := l.serving[it.ID]
+	full := len(l.serving) >= lim.Forwards || l.servingBytes > 0 && l.servingBytes+len(it.Body) > lim.ForwardBytes
 	if !twice && !full {
-		l.serving[it.id] = cancel
-		l.servingBytes += len(it.body)
+		l.serving[it.ID] = cancel
+		l.servingBytes += len(it.Body)
 	}
 	l.mu.Unlock()
 	switch {
 	case twice:
 		cancel()
-		return fmt.Errorf("request %d while request %d is under way: %w", it.id, it.id, errBadFrame)
+		return fmt.Errorf("request %d while request %d is under way: %w", it.ID, it.ID, framing.ErrBadFrame)
 	case full:
 		cancel()
-		c.answer(it.id, nil, &wire.Error{Code: wire.CodeOverloaded, Detail: fmt.Sprintf("node %d serves too many requests", c.t.cfg.Self)})
+		c.answer(it.ID, nil, &wire.Error{Code: wire.CodeOverloaded, Detail: fmt.Sprintf("node %d serves too many requests", c.t.cfg.Self)})
 		return nil
 	}
 	c.t.counters.forwardsIn.Add(1)
-	body := bytes.Clone(it.body)
+	body := bytes.Clone(it.Body)
 	c.wg.Go(func() {
 		reply, err := c.t.handler.HandleForward(ctx, c.peer, body)
 		cancel()
 		l.mu.Lock()
-		delete(l.serving, it.id)
+		delete(l.serving, it.ID)
 		l.servingBytes -= len(body)
 		l.mu.Unlock()
 		c.t.counters.forwardsIn.Add(-1)
-		c.answer(it.id, reply, err)
+		c.answer(it.ID, reply, err)
 	})
 	return nil
 }
@@ -93,8 +94,8 @@ func (c *conn) serve(it item) error {
 // answer queues the reply to the peer's request id. A reply for which there is no room becomes a short error that
 // says so: the request may have been applied.
 func (c *conn) answer(id uint64, reply []byte, err error) {
-	it := item{kind: itemReply, id: id, body: reply}
-	if err == nil && len(reply) > maxRequest {
+	it := framing.Item{Kind: framing.ItemReply, ID: id, Body: reply}
+	if err == nil && len(reply) > framing.MaxBody {
 		err = &wire.Error{Code: wire.CodeUnknownOutcome, Detail: fmt.Sprintf("done, but the reply of %d bytes is too large to send", len(reply))}
 	}
 	l := &c.forward
@@ -107,12 +108,12 @@ func (c *conn) answer(id uint64, reply []byte, err error) {
 		return
 	}
 	defer l.mu.Unlock()
-	if err == nil && l.bytes > 0 && l.bytes+it.size() > c.t.limits.LaneBytes {
-		c.t.counters.lanes[laneForward].dropped.Add(1)
+	if err == nil && l.bytes > 0 && l.bytes+it.Size() > c.t.limits.LaneBytes {
+		c.t.counters.lanes[framing.LaneForward].dropped.Add(1)
 		err = &wire.Error{Code: wire.CodeUnknownOutcome, Detail: "done, but there is no room for the reply"}
 	}
 	if err != nil {
-		it = item{kind: itemError, id: id, err: errorOf(err)}
+		it = framing.Item{Kind: framing.ItemError, ID: id, Err: errorOf(err)}
 	}
 	l.add(it)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/quic-go/quic-go"
 
+	"flotilla/quictransport/framing"
 	"flotilla/raft/wire"
 )
 
@@ -76,12 +77,12 @@ func (t *Transport) OpenSnapshot(ctx context.Context, to wire.NodeID) (*Stream, 
 	}
 	qs.SetPriority(snapshotUrgency, true)
 	p := t.preface
-	p.lane = laneSnapshot
-	if _, err := qs.Write(p.append(nil)); err != nil { // a new stream has credit for it: this does not wait
+	p.Lane = framing.LaneSnapshot
+	if _, err := qs.Write(p.Append(nil)); err != nil { // a new stream has credit for it: this does not wait
 		s.Reset(ReasonNone)
 		return nil, c.unreachable()
 	}
-	t.counters.lanes[laneSnapshot].sentFrames.Add(1)
+	t.counters.lanes[framing.LaneSnapshot].sentFrames.Add(1)
 	return s, nil
 }
 
@@ -107,7 +108,7 @@ func (c *conn) serveSnapshot(qs *quic.Stream) {
 	case errors.As(err, &refused):
 		c.fail(refused.Reason, refused.Text)
 		return
-	case errors.Is(err, errBadFrame):
+	case errors.Is(err, framing.ErrBadFrame):
 		c.fail(ReasonBadFrame, err.Error())
 		return
 	case err != nil:
@@ -118,13 +119,13 @@ func (c *conn) serveSnapshot(qs *quic.Stream) {
 	ctx, s.cancel = context.WithCancelCause(c.ctx)
 	defer s.cancel(nil)
 	if r := c.t.enterStream(s); r != ReasonNone {
-		c.t.counters.lanes[laneSnapshot].dropped.Add(1)
+		c.t.counters.lanes[framing.LaneSnapshot].dropped.Add(1)
 		s.Reset(r)
 		return
 	}
 	defer c.t.leaveStream(s)
 	defer s.Close()
-	c.t.counters.lanes[laneSnapshot].receivedFrames.Add(1)
+	c.t.counters.lanes[framing.LaneSnapshot].receivedFrames.Add(1)
 	c.t.cfg.Snapshot(ctx, c.peer, s)
 }
 
@@ -133,7 +134,7 @@ func (c *conn) greet(qs *quic.Stream) error {
 	if err := qs.SetReadDeadline(time.Now().Add(prefaceTimeout)); err != nil {
 		return err
 	}
-	p, err := readPreface(qs)
+	p, err := framing.ReadPreface(qs)
 	if err != nil {
 		return err
 	}
@@ -143,13 +144,13 @@ func (c *conn) greet(qs *quic.Stream) error {
 	if err := c.identify(&p); err != nil {
 		return err
 	}
-	if p.lane != laneSnapshot {
-		return fmt.Errorf("lane %d on a stream for snapshots: %w", p.lane, errBadFrame)
+	if p.Lane != framing.LaneSnapshot {
+		return fmt.Errorf("lane %d on a stream for snapshots: %w", p.Lane, framing.ErrBadFrame)
 	}
 	if err := c.pass(c.ready); err != nil { // this stream may have overtaken the lanes
 		return err
 	}
-	return c.hello.confirms(&p)
+	return c.hello.Confirms(&p)
 }
 
 // enterStream takes a stream into the books, or says why it has to end.
@@ -207,7 +208,7 @@ func (t *Transport) allStreams() []*Stream {
 // Read reads what the peer writes.
 func (s *Stream) Read(p []byte) (int, error) {
 	n, err := s.qs.Read(p)
-	s.c.t.counters.lanes[laneSnapshot].receivedBytes.Add(uint64(n))
+	s.c.t.counters.lanes[framing.LaneSnapshot].receivedBytes.Add(uint64(n))
 	return n, streamError(err)
 }
 
@@ -216,7 +217,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 	// The plain Write of quic-go v0.65.0 puts its last bytes aside for the next packet even if the peer has stopped reading meanwhile; then
 	// the stream never completes, and the credit for it is lost (D67). A write with a limit puts nothing aside.
 	n, err := s.qs.WriteWithLimit(p, func(n int) int { return n })
-	s.c.t.counters.lanes[laneSnapshot].sentBytes.Add(uint64(n))
+	s.c.t.counters.lanes[framing.LaneSnapshot].sentBytes.Add(uint64(n))
 	return n, streamError(err)
 }
 

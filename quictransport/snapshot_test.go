@@ -15,6 +15,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"flotilla/epoch"
+	"flotilla/quictransport/framing"
 	"flotilla/raft/wire"
 )
 
@@ -204,10 +205,10 @@ func TestStreamsAreResetForShutdown(t *testing.T) {
 		r := w.raw(9)
 		qc := r.mustDial(a) // it does not take leave in turn
 		r.join(qc, a)
-		p := r.preface(laneSnapshot)
+		p := r.preface(framing.LaneSnapshot)
 		in, err := qc.OpenStream()
 		if err == nil {
-			_, err = in.Write(p.append(nil))
+			_, err = in.Write(p.Append(nil))
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -217,7 +218,7 @@ func TestStreamsAreResetForShutdown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := readPreface(out); err != nil {
+		if _, err := framing.ReadPreface(out); err != nil {
 			t.Fatal(err)
 		}
 		waitFor(t, "the stream", func() bool { return a.Stats().SnapshotsIn == 1 })
@@ -237,7 +238,7 @@ func TestStreamsAreResetForShutdown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err = s.Write(p.append(nil)); err == nil {
+		if _, err = s.Write(p.Append(nil)); err == nil {
 			_, err = s.Read(make([]byte, 1))
 		}
 		wantReset(t, "opened to a node that stops", streamError(err), ResetError{ReasonShutdown, true})
@@ -474,11 +475,11 @@ func TestHostileSnapshots(t *testing.T) {
 		}
 		return s
 	}
-	preface := func(change func(*preface_)) func(*raw, *quic.Conn) {
+	preface := func(change func(*framing.Preface)) func(*raw, *quic.Conn) {
 		return func(r *raw, qc *quic.Conn) {
-			p := r.preface(laneSnapshot)
+			p := r.preface(framing.LaneSnapshot)
 			change(&p)
-			open(r, qc, append(p.append(nil), "data"...))
+			open(r, qc, append(p.Append(nil), "data"...))
 		}
 	}
 	for _, row := range []struct {
@@ -487,23 +488,23 @@ func TestHostileSnapshots(t *testing.T) {
 		want Reason // ReasonNone: the connection stands
 	}{
 		{"garbage", func(r *raw, qc *quic.Conn) { open(r, qc, bytes.Repeat([]byte("GET / "), 50)) }, ReasonBadFrame},
-		{"another cluster", preface(func(p *preface_) { p.cluster[0]++ }), ReasonWrongCluster},
-		{"another node", preface(func(p *preface_) { p.node++ }), ReasonIdentity},
-		{"a later version", preface(func(p *preface_) { p.versions = versionRange{WireMax + 1, WireMax + 5} }), ReasonVersion},
-		{"another incarnation", preface(func(p *preface_) { p.incarnation++ }), ReasonBadFrame},
-		{"another lane", preface(func(p *preface_) { p.lane = laneControl }), ReasonBadFrame},
+		{"another cluster", preface(func(p *framing.Preface) { p.Cluster[0]++ }), ReasonWrongCluster},
+		{"another node", preface(func(p *framing.Preface) { p.Node++ }), ReasonIdentity},
+		{"a later version", preface(func(p *framing.Preface) { p.Versions = framing.Versions{Min: WireMax + 1, Max: WireMax + 5} }), ReasonVersion},
+		{"another incarnation", preface(func(p *framing.Preface) { p.Incarnation++ }), ReasonBadFrame},
+		{"another lane", preface(func(p *framing.Preface) { p.Lane = framing.LaneControl }), ReasonBadFrame},
 		{"nothing, for ever", func(r *raw, qc *quic.Conn) {
-			s := open(r, qc, prefaceMagic[:2])
+			s := open(r, qc, []byte("FL"))
 			_, err := s.Read(make([]byte, 1))
 			wantReset(r.t, "silence", streamError(err), ResetError{ReasonBadFrame, true})
 		}, ReasonNone},
-		{"a stream that goes away", func(r *raw, qc *quic.Conn) { open(r, qc, prefaceMagic[:2]).CancelWrite(77) }, ReasonNone},
-		{"a stream that ends", func(r *raw, qc *quic.Conn) { _ = open(r, qc, prefaceMagic[:2]).Close() }, ReasonNone},
-		{"a lane on a one-way stream", func(r *raw, qc *quic.Conn) { r.lane(qc, laneSnapshot, nil) }, ReasonBadFrame},
+		{"a stream that goes away", func(r *raw, qc *quic.Conn) { open(r, qc, []byte("FL")).CancelWrite(77) }, ReasonNone},
+		{"a stream that ends", func(r *raw, qc *quic.Conn) { _ = open(r, qc, []byte("FL")).Close() }, ReasonNone},
+		{"a lane on a one-way stream", func(r *raw, qc *quic.Conn) { r.lane(qc, framing.LaneSnapshot, nil) }, ReasonBadFrame},
 		{"a stream too many", func(r *raw, qc *quic.Conn) {
-			p := r.preface(laneSnapshot)
+			p := r.preface(framing.LaneSnapshot)
 			for range maxBidiStreams {
-				open(r, qc, p.append(nil))
+				open(r, qc, p.Append(nil))
 			}
 			if _, err := qc.OpenStream(); err == nil {
 				r.t.Error("no limit on streams")
@@ -555,8 +556,8 @@ func TestSnapshotBeforeLanes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := r.preface(laneSnapshot)
-		if _, err := s.Write(p.append(nil)); err != nil {
+		p := r.preface(framing.LaneSnapshot)
+		if _, err := s.Write(p.Append(nil)); err != nil {
 			t.Fatal(err)
 		}
 		after(time.Second)

@@ -3,20 +3,8 @@ package quictransport
 import (
 	"sync/atomic"
 
+	"flotilla/quictransport/framing"
 	"flotilla/raft/wire"
-)
-
-// laneKind is a lane as it stands in a preface, a refusal and the metrics. Numbers never change.
-type laneKind uint8
-
-const (
-	laneControl laneKind = 1
-	laneAppend  laneKind = 2
-	laneForward laneKind = 3
-	// laneSnapshot is each stream of a snapshot.
-	laneSnapshot laneKind = 4
-
-	numLanes = 5
 )
 
 // LaneStats counts frames of one kind of lane.
@@ -93,7 +81,7 @@ func (c *laneCounters) snapshot() LaneStats {
 
 // counters are the Transport's own; every field is safe for concurrent use.
 type counters struct {
-	lanes                                            [numLanes]laneCounters
+	lanes                                            [framing.NumLanes]laneCounters
 	fenceRefused, fenceImplausible, authorityRefused atomic.Uint64
 	refusalsHeard, resent, unreachable               atomic.Uint64
 	connected, dials, dialsFailed, handshakesRefused atomic.Uint64
@@ -105,8 +93,8 @@ type counters struct {
 func (t *Transport) Stats() Stats {
 	n := &t.counters
 	s := Stats{
-		Control: n.lanes[laneControl].snapshot(), Append: n.lanes[laneAppend].snapshot(), Forward: n.lanes[laneForward].snapshot(),
-		Snapshot:     n.lanes[laneSnapshot].snapshot(),
+		Control: n.lanes[framing.LaneControl].snapshot(), Append: n.lanes[framing.LaneAppend].snapshot(), Forward: n.lanes[framing.LaneForward].snapshot(),
+		Snapshot:     n.lanes[framing.LaneSnapshot].snapshot(),
 		FenceRefused: n.fenceRefused.Load(), FenceImplausible: n.fenceImplausible.Load(), AuthorityRefused: n.authorityRefused.Load(),
 		RefusalsHeard: n.refusalsHeard.Load(), Resent: n.resent.Load(), Unreachable: n.unreachable.Load(),
 		Connected: n.connected.Load(), Dials: n.dials.Load(), DialsFailed: n.dialsFailed.Load(),

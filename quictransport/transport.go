@@ -14,6 +14,7 @@ import (
 
 	"github.com/quic-go/quic-go"
 
+	"flotilla/quictransport/framing"
 	"flotilla/raft/wire"
 )
 
@@ -24,7 +25,7 @@ var errClosing = errors.New("transport is closing")
 type Transport struct {
 	cfg     Config
 	limits  Limits
-	preface preface // but for the lane
+	preface framing.Preface // but for the lane
 	qt      *quic.Transport
 	handler Handler
 	// receiveBuffer is what the system granted, in bytes.
@@ -64,8 +65,8 @@ func New(cfg Config) (*Transport, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	if cfg.versions == (versionRange{}) {
-		cfg.versions = versionRange{WireMin, WireMax}
+	if cfg.versions == (framing.Versions{}) {
+		cfg.versions = framing.Versions{Min: WireMin, Max: WireMax}
 	}
 	var boot [8]byte
 	if _, err := rand.Read(boot[:]); err != nil {
@@ -73,9 +74,9 @@ func New(cfg Config) (*Transport, error) {
 	}
 	t := &Transport{
 		cfg: cfg, limits: cfg.Limits.withDefaults(), born: time.Now(),
-		preface: preface{
-			cluster: cfg.Cluster, node: cfg.Self, incarnation: cfg.Incarnation, generation: cfg.Generation,
-			boot: binary.BigEndian.Uint64(boot[:]), versions: cfg.versions,
+		preface: framing.Preface{
+			Cluster: cfg.Cluster, Node: cfg.Self, Incarnation: cfg.Incarnation, Generation: cfg.Generation,
+			Boot: binary.BigEndian.Uint64(boot[:]), Versions: cfg.versions,
 		},
 		done: make(chan struct{}), notify: make(chan struct{}, 1),
 		peers: map[wire.NodeID]*peer{}, removed: map[wire.NodeID]bool{}, clients: map[*quic.Conn]struct{}{},

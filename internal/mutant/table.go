@@ -113,7 +113,7 @@ func ofTheRest() []Mutant {
 		{AcceptForeignCluster, "talks to nodes of another cluster", "quictransport", "quictransport TestTwoClustersInOneProcess", 0},
 		{AcceptRemovedPeer, "talks to nodes that were removed", "quictransport", "quictransport TestRemovedPeer", 0},
 		{StampWhenQueued, "stamps a frame when it is queued, not when it is written", "quictransport", "quictransport TestStampIsPutOnWhenWritten", 0},
-		{UnlimitedFrame, "believes a declared frame length", "quictransport", "quictransport TestHostilePeer", 0},
+		{UnlimitedFrame, "believes a declared frame length", "quictransport/framing", "quictransport TestHostilePeer", 0},
 
 		{ForgetChunkCRC, "takes a snapshot's chunk without comparing its CRC", "snapshotstream", "snapshotstream TestChunksAreCheckedOneByOne", 0},
 		{PublishUnsynced, "installs a snapshot in pieces: its name is durable before its bytes are", "snapshotstream", "snapshotstream TestPowerCutWhileMaking", 0},

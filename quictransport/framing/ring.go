@@ -1,8 +1,9 @@
-package quictransport
+package framing
 
-// resendRing keeps the elements of the latest forward frames, so that one refused by the fence can be written again.
-// Bounded in frames and bytes; the oldest go first. The lane's mutex guards it.
-type resendRing struct {
+// Ring keeps the elements of the latest forward frames, so that one refused by the fence can be written again.
+// Bounded in frames and bytes; the oldest go first. It is not safe for
+// concurrent use; its lane's mutex guards it.
+type Ring struct {
 	slots [resendFrames]resendSlot
 	// oldest and next are frame numbers; slots hold [oldest, next).
 	oldest, next uint64
@@ -17,8 +18,8 @@ type resendSlot struct {
 // resendKeep is the largest slot memory that is used again.
 const resendKeep = 4 << 10
 
-// keep remembers frame seq, which must be one more than the last.
-func (r *resendRing) keep(seq uint64, count int, elements []byte) {
+// Keep remembers frame seq, which must be one more than the last.
+func (r *Ring) Keep(seq uint64, count int, elements []byte) {
 	if r.next == 0 {
 		r.oldest, r.next = seq, seq
 	}
@@ -35,8 +36,8 @@ func (r *resendRing) keep(seq uint64, count int, elements []byte) {
 	r.next = seq + 1
 }
 
-// take returns frame seq and forgets it. The elements are valid until the next call of keep.
-func (r *resendRing) take(seq uint64) (count int, elements []byte, ok bool) {
+// Take returns frame seq and forgets it. The elements are valid until the next call of Keep.
+func (r *Ring) Take(seq uint64) (count int, elements []byte, ok bool) {
 	if seq < r.oldest || seq >= r.next {
 		return 0, nil, false
 	}
@@ -46,9 +47,9 @@ func (r *resendRing) take(seq uint64) (count int, elements []byte, ok bool) {
 	return count, elements, count > 0
 }
 
-func (r *resendRing) slot(seq uint64) *resendSlot { return &r.slots[seq%resendFrames] }
+func (r *Ring) slot(seq uint64) *resendSlot { return &r.slots[seq%resendFrames] }
 
-func (r *resendRing) drop(seq uint64) {
+func (r *Ring) drop(seq uint64) {
 	slot := r.slot(seq)
 	r.bytes -= len(slot.elements)
 	slot.count = 0

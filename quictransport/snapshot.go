@@ -216,6 +216,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 func (s *Stream) Write(p []byte) (int, error) {
 	// The plain Write of quic-go v0.65.0 puts its last bytes aside for the next packet even if the peer has stopped reading meanwhile; then
 	// the stream never completes, and the credit for it is lost (D67). A write with a limit puts nothing aside.
+	// docs/upstream/quic-go-credit.md has the whole of it.
 	n, err := s.qs.WriteWithLimit(p, func(n int) int { return n })
 	s.c.t.counters.lanes[framing.LaneSnapshot].sentBytes.Add(uint64(n))
 	return n, streamError(err)

@@ -74,6 +74,10 @@ if [ "$mode" = --bite ]; then
 	run generation OneLeaderPerTerm BUG_FORGOTTEN
 	run generation OneLeaderPerTerm BUG_LOG_LOST
 	run generation OneLeaderPerTerm MEET BUG_NOT_COMPARED TERMS=2 ENTRIES=1 WIPES=2
+	run anew Agreement BUG_FOLLOW
+	run anew NoStaleRead BUG_FOLLOW ONLY_READS ENTRIES=5
+	run anew OneLeaderPerTerm BUG_ELECT
+	run anew OneLeaderPerTerm BUG_STAND
 else
 	run fence PASS
 	run fence PASS LIAR ENTRIES=2 CRASHES=1
@@ -90,6 +94,7 @@ else
 	run generation NothingLost LIMIT_READY ONLY_LOSS TERMS=2 ENTRIES=3
 	run generation NothingLost LIMIT_TWO ONLY_LOSS TERMS=2 ENTRIES=3 WIPES=2
 	run generation OneLeaderPerTerm LIMIT_CLONE TERMS=2
+	run anew PASS ENTRIES=5
 fi
 [ "$failed" = 0 ] || exit 1
 printf 'done in %ss\n' "$SECONDS"

@@ -77,7 +77,7 @@ func (c *Core) sendable(n wire.NodeID, s *wire.Snapshot) error {
 	switch {
 	case f == nil || f.State() != progress.Snapshot:
 		return ErrNoSnapshotNeeded
-	case f.Sending() != 0:
+	case c.sending(f):
 		return ErrSnapshotUnderWay
 	case s.Index+1 < c.log.first() || s.Index > c.apply.applied:
 		return ErrSnapshotUseless
@@ -108,14 +108,15 @@ func (c *Core) ReportSnapshot(n wire.NodeID, term wire.Term, r SnapshotReport) {
 	}
 }
 
-// AwaitsSnapshot reports whether the transfer to n that began in term still serves: this node leads that term, and n
-// has neither got there on another way nor left the group. A host that finds it false lets go of the stream.
+// AwaitsSnapshot reports whether what a transfer to n that began in term brings still serves: this node leads that term, and n
+// has neither got there on another way nor left the group, nor fallen silent after a transfer that failed. A host that finds it false
+// lets go of the stream, and of the log that goes on from there; until then a failed transfer may be continued.
 func (c *Core) AwaitsSnapshot(n wire.NodeID, term wire.Term) bool {
 	if c.err != nil || c.role != Leader || term != c.term {
 		return false
 	}
 	f := c.lead.follower(n)
-	return f != nil && f.State() == progress.Snapshot && f.Sending() != 0
+	return f != nil && f.State() == progress.Snapshot && (f.Sending() != 0 || f.Quiet() < c.cfg.ElectionTicks)
 }
 
 // needSnapshot has the next Ready name n.
@@ -132,19 +133,23 @@ func (c *Core) needSnapshot(n wire.NodeID) {
 }
 
 // remindSnapshots names those who still need a snapshot again, once per election timeout: those who answer, and to whom
-// none is under way, or one of which nothing was told for so long that the host must have forgotten it.
+// none is under way.
 func (c *Core) remindSnapshots() {
 	for i := range c.lead.followers {
 		f := &c.lead.followers[i]
 		if f.State() != progress.Snapshot || f.Quiet() >= c.cfg.ElectionTicks {
 			continue
 		}
-		if f.Sending() != 0 && f.Silent() < snapshotPatience*c.cfg.ElectionTicks {
-			continue
+		if !c.sending(f) {
+			c.needSnapshot(f.Node())
 		}
-		f.SnapshotEnds()
-		c.needSnapshot(f.Node())
 	}
+}
+
+// sending reports whether a snapshot is under way to f. One of which nothing was told for so long that the host may have forgotten it is
+// not, but awaited all the same until another one takes its place: the follower may take its time with it.
+func (c *Core) sending(f *progress.Follower) bool {
+	return f.Sending() != 0 && f.Silent() < snapshotPatience*c.cfg.ElectionTicks
 }
 
 // leaveSnapshot: a follower that needed a snapshot holds our log up to i. If we still have what comes after

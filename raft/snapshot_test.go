@@ -74,7 +74,7 @@ func TestOneSnapshotAtATime(t *testing.T) {
 		t.Fatalf("named %v while its snapshot gets on", b.snapshot)
 	}
 	timeout(SnapshotFailed)
-	if len(b.snapshot) != 1 || b.snapshot[0] != (SnapshotNeed{Node: 3, Term: 1, Index: 15}) || b.core.AwaitsSnapshot(3, 1) {
+	if len(b.snapshot) != 1 || b.snapshot[0] != (SnapshotNeed{Node: 3, Term: 1, Index: 15}) || !b.core.AwaitsSnapshot(3, 1) {
 		t.Fatalf("named %v after a failed transfer", b.snapshot)
 	}
 	b.clear().mustSend(3, s)
@@ -83,6 +83,20 @@ func TestOneSnapshotAtATime(t *testing.T) {
 	}
 	if len(b.snapshot) == 0 {
 		t.Fatal("a transfer of which nobody tells anything is waited for for ever")
+	}
+	if !b.core.AwaitsSnapshot(3, 1) {
+		t.Fatal("the host is to let go of a transfer before another one takes its place")
+	}
+	b.clear().mustSend(3, s)
+	if _, err := b.core.SendSnapshot(3, s); !errors.Is(err, ErrSnapshotUnderWay) {
+		t.Fatalf("another transfer beside the second: %v", err)
+	}
+	b.core.ReportSnapshot(3, 1, SnapshotFailed)
+	for range b.core.cfg.ElectionTicks {
+		b.tick(1).alive(2)
+	}
+	if b.core.AwaitsSnapshot(3, 1) {
+		t.Fatal("the log is kept for one that failed to a node that is silent")
 	}
 }
 

@@ -133,7 +133,7 @@ func (w *worker) beginInstall(g *group, t *taking) {
 // install is the applier's part: data first, then the applied index, which watchers see jump (P12, F30).
 func (a *applier) install(g *group, t *taking) error {
 	crashpoint.Here(crashpoint.InstallBegun)
-	err := a.e.load(g.snaps.machine, g.id, t.state.Index)
+	err := a.e.load(g.snaps.machine, g, g.id, t.state.Index)
 	if _, broken := errors.AsType[*restoreError](err); broken {
 		return err
 	}
@@ -158,11 +158,15 @@ func (w *worker) installed(g *group, t *taking, err error) {
 		t.then(&wire.Error{Code: wire.CodeStorage, Group: g.id, Cause: err, Detail: "the snapshot was not installed"})
 		return
 	}
+	err = g.errorf(wire.CodeQuarantined, "the core failed")
 	w.visit(g, func(core *raft.Core) {
 		core.Installed()
-		w.jump(g, &t.state)
+		if core.Err() == nil {
+			w.jump(g, &t.state)
+			err = nil
+		}
 	})
-	t.then(nil)
+	t.then(err)
 }
 
 // jump takes in that everything up to a snapshot was applied at once.
@@ -222,13 +226,13 @@ func (e *restoreError) Error() string { return fmt.Sprintf("restore the state ma
 // Unwrap returns the cause.
 func (e *restoreError) Unwrap() error { return e.cause }
 
-// load has a machine take over the state of a snapshot. Errors: *restoreError for the machine's own, which may be anything by then;
-// the store's, wire.ErrNoSpace and those of ctx leave the machine as it was.
-func (e *Engine) load(m Snapshotter, id wire.GroupID, at wire.Index) error {
+// load has a machine take over the state of a snapshot; g is nil at its start. Errors: *restoreError for the machine's own, which may be
+// anything by then; the store's, wire.ErrNoSpace and that of an end meanwhile leave the machine as it was.
+func (e *Engine) load(m Snapshotter, g *group, id wire.GroupID, at wire.Index) error {
 	var broken error
 	var panicked *machinePanic // in the middle of what: also when the state ended early
 	err := e.cfg.Snapshots.Load(id, at, func(r io.Reader) error {
-		from := &witness{Reader: r}
+		from := &witness{Reader: r, e: e, g: g}
 		err := restoreTo(m, at, from)
 		if err != nil && from.err == nil && !errors.Is(err, wire.ErrNoSpace) || errors.As(err, &panicked) {
 			broken = &restoreError{cause: err}
@@ -241,15 +245,19 @@ func (e *Engine) load(m Snapshotter, id wire.GroupID, at wire.Index) error {
 	return err
 }
 
-// witness remembers why a reader ended early.
+// witness is a reader that fails when the engine stops or the group ends, and remembers why it ended early.
 type witness struct {
 	io.Reader
+	e   *Engine
+	g   *group
 	err error
 }
 
 // Read implements io.Reader.
-func (w *witness) Read(p []byte) (int, error) {
-	n, err := w.Reader.Read(p)
+func (w *witness) Read(p []byte) (n int, err error) {
+	if err = w.e.ended(w.g); err == nil {
+		n, err = w.Reader.Read(p)
+	}
 	if err != nil && err != io.EOF {
 		w.err = err
 	}

@@ -35,7 +35,7 @@ func (e *Engine) restore(cfg *GroupConfig, state wire.GroupState) (restored, err
 		}
 		// A machine of its own memory is rather given the log, where that is held, than a whole state.
 		if r.applied == 0 || r.applied+1 < r.state.First || lacks && r.applied < s.Index {
-			err := e.load(machine, cfg.ID, s.Index)
+			err := e.load(machine, nil, cfg.ID, s.Index)
 			if errors.Is(err, snapshotstream.ErrCorrupt) {
 				e.emit(SnapshotDamaged{Group: cfg.ID, Index: s.Index, Err: err})
 				spoiled = fmt.Errorf("snapshot at %d: %w", s.Index, err)

@@ -116,7 +116,7 @@ func (e *Engine) save(g *group, state wire.Snapshot, frozen Frozen) {
 		if err := writeState(frozen, to); err != nil {
 			return err
 		}
-		return to.ended() // the snapshots of a group that was ended may have been removed before this one was begun
+		return e.ended(g) // the snapshots of a group that was ended may have been removed before this one was begun
 	})
 	if err = errors.Join(err, closeFrozen(frozen)); errors.As(err, &panicked) {
 		g.quarantine(fmt.Errorf("write the state of group %d: %w", g.id, err))
@@ -134,7 +134,7 @@ type interruptible struct {
 // Write implements io.Writer. A machine may have its whole state in one piece, and the disk a pace.
 func (w *interruptible) Write(p []byte) (n int, err error) {
 	for len(p) > 0 && err == nil {
-		if err := w.ended(); err != nil {
+		if err := w.e.ended(w.g); err != nil {
 			return n, err
 		}
 		var written int
@@ -144,13 +144,13 @@ func (w *interruptible) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// ended says why nothing is to be written any more.
-func (w *interruptible) ended() error {
-	if w.e.life.Err() != nil {
+// ended says why nothing of g, if there is one already, is to be read or written any more.
+func (e *Engine) ended(g *group) error {
+	if e.life.Err() != nil {
 		return errStopped
 	}
-	if fault := w.g.fault.Load(); fault != nil {
-		return fault
+	if g != nil && g.fault.Load() != nil {
+		return g.fault.Load()
 	}
 	return nil
 }

@@ -36,6 +36,11 @@ func (w *worker) answerNeeds(g *group) {
 			w.takeSnapshot(g) // none, or only older ones than the log's beginning: the newest was found damaged
 			continue
 		}
+		for _, x := range g.snaps.sends {
+			if x.to == need.Node { // it has failed, or nothing is heard of it; the log stays until another one takes its place
+				x.cancel(errNotAwaited)
+			}
+		}
 		if w.e.beginSend() {
 			w.send(g, need, state)
 		}
@@ -44,14 +49,21 @@ func (w *worker) answerNeeds(g *group) {
 
 // send begins a transfer; the node's place for it is taken already.
 func (w *worker) send(g *group, need raft.SnapshotNeed, state wire.Snapshot) {
+	left := true
+	defer func() {
+		if left {
+			w.e.endSend()
+		}
+	}()
 	m, err := g.core.SendSnapshot(need.Node, state)
 	if err != nil {
-		w.e.endSend()
 		return // the follower got on, or the core would rather have a newer one: it names it again
 	}
+	left = false
 	ctx, cancel := context.WithCancelCause(w.e.life)
 	x := &sending{to: need.Node, term: need.Term, least: need.Index, cancel: cancel}
-	g.snaps.sends = append(g.snaps.sends, x)
+	s := &g.snaps
+	s.sends = append(slices.DeleteFunc(s.sends, func(x *sending) bool { return x.to == need.Node }), x)
 	report := func(r raft.SnapshotReport) {
 		g.w.inbox.order(func(w *worker) { w.report(g, x, r) })
 	}

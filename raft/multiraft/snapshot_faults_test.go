@@ -7,36 +7,54 @@ import (
 	"testing"
 	"time"
 
+	"flotilla/raft"
 	"flotilla/raft/wire"
 )
 
-// P15: a machine that takes longer to take a state over than a leader waits for news of it gets the log from there, and no second state.
+// P15: a machine that takes longer to take a state over than a leader waits for news of it gets the log from there, and no second state,
+// whether or not the leader may send anything more meanwhile.
 func TestInstallThatTakesLong(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		c := withSnapshots(newCluster(t, 3, 1), 4000)
-		c.startAll()
-		defer c.killAll()
-		leader := c.leader(1)
-		behind := c.other(leader)
-		c.net.isolate(behind.id, true)
-		fill(t, leader.engine, 1, 300)
-		waitFor(t, "a compacted log", func() bool { return leader.first(1) > 200 })
-		behind.machines[1].onRestore = func(wire.Index) error { time.Sleep(time.Minute); return nil }
-		c.net.isolate(behind.id, false)
-		waitFor(t, "an install", func() bool { s, _ := behind.snaps.get(1); return s.s.Index > 200 })
-		var last Result
-		for range 60 {
-			last = fill(t, c.leader(1).engine, 1, 2)
-			time.Sleep(time.Second)
-		}
-		waitFor(t, "the end of it", func() bool { return behind.machines[1].restored() > 0 })
-		c.waitApplied(1, last.Index)
-		time.Sleep(2 * time.Minute)
-		if n := behind.machines[1].restored(); n != 1 {
-			t.Errorf("%d states were taken over", n)
-		}
-		c.same(1)
-	})
+	for name, taken := range map[string]int64{"places free": 0, "all places taken": defaultSnapshotSends} {
+		t.Run(name, func(t *testing.T) { inBubble(t, func(t *testing.T) { installSlowly(t, taken, true) }) })
+		t.Run(name+", and the transfer fails at its end", func(t *testing.T) {
+			inBubble(t, func(t *testing.T) { installSlowly(t, taken, false) })
+		})
+	}
+}
+
+func installSlowly(t *testing.T, taken int64, away bool) {
+	c := withSnapshots(newCluster(t, 3, 1), 4000)
+	for _, n := range c.nodes {
+		n.runner.away = away
+	}
+	c.startAll()
+	defer c.killAll()
+	leader := c.leader(1)
+	behind := c.other(leader)
+	c.net.isolate(behind.id, true)
+	fill(t, leader.engine, 1, 300)
+	waitFor(t, "a compacted log", func() bool { return leader.first(1) > 200 })
+	behind.machines[1].onRestore = func(wire.Index) error { time.Sleep(time.Minute); return nil }
+	c.net.isolate(behind.id, false)
+	waitFor(t, "an install", func() bool { s, _ := behind.snaps.get(1); return s.s.Index > 200 })
+	for _, n := range c.nodes {
+		n.engine.sends.Add(taken)
+	}
+	var last Result
+	for range 60 {
+		last = fill(t, c.leader(1).engine, 1, 2)
+		time.Sleep(time.Second)
+	}
+	waitFor(t, "the end of it", func() bool { return behind.machines[1].restored() > 0 })
+	for _, n := range c.nodes {
+		n.engine.sends.Add(-taken)
+	}
+	c.waitApplied(1, last.Index)
+	time.Sleep(2 * time.Minute)
+	if n := behind.machines[1].restored(); n != 1 {
+		t.Errorf("%d states were taken over", n)
+	}
+	c.same(1)
 }
 
 // A caller who waits for a snapshot is answered by one that came from elsewhere and holds as much.
@@ -159,6 +177,91 @@ func TestKillWhileALargeStateIsWritten(t *testing.T) {
 	})
 }
 
+// P7, P8: a large state that is being taken over does not hold up the end of the node, nor that of its replica.
+func TestEndWhileALargeStateIsTakenOver(t *testing.T) {
+	for name, end := range map[string]func(n *node) error{
+		"node":    func(n *node) error { return n.engine.Close(within(time.Minute)) },
+		"replica": func(n *node) error { return n.engine.RemoveGroup(within(time.Minute), 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				c := withSnapshots(newCluster(t, 3, 1), 4000)
+				slow := &slowReader{began: make(chan struct{})}
+				c.machines = func(id wire.NodeID, _ wire.GroupID) StateMachine {
+					if id == 3 {
+						return slow
+					}
+					return &recorder{}
+				}
+				c.startAll()
+				defer c.killAll()
+				c.net.isolate(3, true)
+				leader := c.leaderOf(1, 1, 2)
+				fill(t, leader.engine, 1, 200)
+				waitFor(t, "a compacted log", func() bool { return leader.first(1) > 100 })
+				c.net.isolate(3, false)
+				<-slow.began
+				began := time.Now()
+				if err := end(c.nodes[3]); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(began); took > 5*time.Second {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// slowReader is a machine that takes a second for each hundred bytes of a state.
+type slowReader struct {
+	recorder
+	began chan struct{}
+}
+
+func (m *slowReader) Restore(_ wire.Index, state io.Reader) (err error) {
+	close(m.began)
+	for piece := make([]byte, 100); err == nil; time.Sleep(time.Second) {
+		_, err = io.ReadFull(state, piece)
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil
+	}
+	return err
+}
+
+// P4: a core that fails as its log is to move does not pass for one that has it.
+func TestInstallOfACoreThatFails(t *testing.T) {
+	n := newCluster(t, 1, 1).prepare(1)
+	g := n.engine.lookup(1)
+	var err error
+	g.snaps.taking = &taking{state: wire.Snapshot{Index: 9, Term: 1}, then: func(e error) { err = e }}
+	g.w.installed(g, g.snaps.taking, nil) // it panics: no install was begun
+	wantCode(t, err, wire.CodeQuarantined)
+	if told := eventsOf[SnapshotInstalled](n.events); len(told) > 0 {
+		t.Errorf("told of %+v", told)
+	}
+}
+
+// F28: a core that fails as a transfer is to begin leaves the node its place for one.
+func TestPlaceOfATransferThatIsNotBegun(t *testing.T) {
+	n := newCluster(t, 1, 1).prepare(1)
+	g := n.engine.lookup(1)
+	if !n.engine.beginSend() {
+		t.Fatal("no place")
+	}
+	g.w.call(g, func(*raft.Core) {
+		g.core = nil // it panics when it is asked for anything
+		g.w.send(g, raft.SnapshotNeed{Node: 2}, wire.Snapshot{Index: 9, Term: 1})
+	})
+	if st, _ := n.engine.GroupStatus(1); wire.CodeOf(st.Err) != wire.CodeQuarantined {
+		t.Fatalf("%+v", st)
+	}
+	if taken := n.engine.sends.Load(); taken != 0 {
+		t.Errorf("%d places are taken by nothing", taken)
+	}
+}
+
 // D15: the log that only a damaged snapshot stands for is not let go of: a snapshot that was set aside meanwhile counts no more.
 func TestNoCompactionByASnapshotThatIsGone(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -203,8 +306,8 @@ func (m *memSnaps) setAside(g wire.GroupID) {
 func TestPanicUponADamagedState(t *testing.T) {
 	snaps := newMemSnaps()
 	snaps.receive(1, memSnap{s: wire.Snapshot{Index: 9, Term: 1}, state: make([]byte, 100), bad: true})
-	e := &Engine{cfg: Config{Snapshots: snaps}}
-	err := e.load(panicky{}, 1, 9)
+	e := &Engine{cfg: Config{Snapshots: snaps}, life: t.Context()}
+	err := e.load(panicky{}, nil, 1, 9)
 	var broken *restoreError
 	if !errors.As(err, &broken) {
 		t.Errorf("it was taken for what it had been: %v", err)

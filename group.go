@@ -59,9 +59,11 @@ func (g *Group) Propose(ctx context.Context, data []byte) (Result, error) {
 	return result, err
 }
 
-// Query answers request linearizably: it sees everything acknowledged anywhere before the call.
+// Query answers request linearizably: it sees everything acknowledged anywhere before the call. A replica here that was made anew
+// and has not got to where it became a member may take long to get there: another one is asked then.
 func (g *Group) Query(ctx context.Context, request []byte) ([]byte, error) {
-	if g.local() {
+	placed, _ := g.host.catalog.View().FindGroup(g.id)
+	if s, here := g.host.engine.GroupStatus(g.id); here && s.Applied >= placed.SinceOf(g.host.identity.NodeID) {
 		return g.host.engine.Query(ctx, g.id, request)
 	}
 	return elsewhere(g, func(to NodeID) ([]byte, error) { return g.host.engine.QueryAt(ctx, to, g.id, request) })

@@ -73,7 +73,10 @@ func (s *Sim) stored(h *host, batch []wire.LogUpdate) {
 		if h.lying() {
 			continue
 		}
-		state, _ := h.disk.State(u.Group)
+		state, held := h.disk.State(u.Group)
+		if held {
+			s.broken("snapshots", s.checks.snapshots.Held(h.id, u.Group, state.Membership.Index, state.First))
+		}
 		s.checks.durability.Synced(h.id, u.Group, state.HardState, state.Last)
 	}
 }

@@ -309,10 +309,14 @@ func snapshots(t *testing.T) {
 	bounded := func(bytes int64) step[Snapshots] {
 		return func(c *Snapshots) error { return c.Bounded(3, 1, bytes, 10) }
 	}
+	held := func(change, first wire.Index) step[Snapshots] {
+		return func(c *Snapshots) error { return c.Held(3, 1, change, first) }
+	}
 	begin, change, again := effect(0, 1, 2), effect(5, 1, 2, 3), effect(5, 1, 2, 3)
 	good := s{
 		change, begin, again, made(1, 4, 0, 7, 9, 1, 2), made(2, 4, 0, 7, 9, 1, 2), made(1, 8, 5, 8, 9, 1, 2, 3),
 		restored(0, 4, 7), applies(4, 6), restored(6, 8, 8), applies(8, 9), bounded(10),
+		held(0, 5), held(5, 6), held(5, 9),
 	}
 	for _, c := range []struct {
 		name string
@@ -327,6 +331,7 @@ func snapshots(t *testing.T) {
 		{"a state that no log led to", s{begin, made(1, 4, 0, 7, 9, 1, 2), restored(0, 4, 8)}, "nobody has made"},
 		{"back", s{begin, made(1, 4, 0, 7, 9, 1, 2), restored(5, 4, 7)}, "goes back from 5 to 4"},
 		{"given again what is in the state", s{applies(3, 4), applies(4, 4)}, "is at 4 and is given 4"},
+		{"a change gone with the log", s{begin, change, held(0, 6)}, "but that of 5 took effect"},
 		{"a log without end", s{bounded(11)}, "11 bytes"},
 	} {
 		bite(t, c.name, good, c.bad, c.says)

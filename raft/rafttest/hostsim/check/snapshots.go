@@ -40,6 +40,18 @@ func (c *Snapshots) Effect(g wire.GroupID, m *wire.Membership) {
 	k.memberships[i] = *m
 }
 
+// Held is told from which index on a node's disk holds the log of a group, and the membership of which change: the disk knows what the
+// log has led to that is gone (D53).
+func (c *Snapshots) Held(node wire.NodeID, g wire.GroupID, change, first wire.Index) error {
+	k := at(&c.groups, g).memberships
+	for i := len(k) - 1; i >= 0 && k[i].Index > change; i-- {
+		if k[i].Index < first {
+			return fmt.Errorf("node %d holds group %d's log from %d on and the membership of %d, but that of %d took effect", node, g, first, change, k[i].Index)
+		}
+	}
+	return nil
+}
+
 // Made is told that node has made a snapshot of group g, whose state has a sum, after which commands of the group had been applied;
 // known is how many commands any machine was given up to its index.
 func (c *Snapshots) Made(node wire.NodeID, g wire.GroupID, s *wire.Snapshot, sum uint64, commands, known int) error {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -208,14 +209,14 @@ func TestKilledWhileInstalling(t *testing.T) {
 	t.Logf("%d kills, %d acknowledged writes there on every node", *installs*len(crashpoint.All()), acked)
 }
 
-// TestDiskStaysBounded writes at full speed with small thresholds: what a node's directory takes stays below four times its state
-// and the log's tail, however long that lasts.
+// TestDiskStaysBounded writes at full speed with small thresholds, for a while and until every node has let go of some files of its log: what
+// its directory takes stays below four times its state and the log's tail, however long that lasts.
 // F25 N3
 func TestDiskStaysBounded(t *testing.T) {
 	c := startCluster(t, "--groups", "2", "--snapshot-threshold", "1MiB")
 	stores := c.stores(t)
-	ctx, cancel := context.WithTimeout(t.Context(), *soak)
-	defer cancel()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
 	var wg sync.WaitGroup
 	value := []byte(strings.Repeat("v", 1000))
 	for w := range *workers {
@@ -226,32 +227,50 @@ func TestDiskStaysBounded(t *testing.T) {
 		})
 	}
 	const state = 16 * 1000 * 1100 // keys and values of all writers, and what a tree takes for an item
+	const gone = 3
 	var most int64
-	for ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-		case <-time.After(500 * time.Millisecond):
+	began := time.Now()
+	for oldest := 0; time.Since(began) < *soak || oldest <= gone; {
+		if time.Since(began) > *soak+2*recovery {
+			t.Fatalf("some node still has file %d of its log", oldest)
 		}
+		<-time.After(500 * time.Millisecond)
+		oldest = math.MaxInt
 		for id := 1; id <= c.Size(); id++ {
 			used, err := diskUse(c.DataDir(id))
 			if err != nil {
 				t.Fatal(err)
 			}
 			most = max(most, used)
+			oldest = min(oldest, oldestLogFile(t, c.DataDir(id)))
 		}
 	}
+	stop()
 	wg.Wait()
 	made := c.sum(t, "flotilla_snapshot_made_total")
-	t.Logf("%d MiB at most after %v, %v snapshots made; four times the state are %d MiB", most>>20, *soak, made, 4*state>>20)
+	t.Logf("%d MiB at most after %v, %v snapshots made; four times the state are %d MiB", most>>20, time.Since(began).Round(time.Second), made, 4*state>>20)
 	if most > 4*state+diskFloor {
-		t.Errorf("a node took %d MiB, more than four times its state of %d MiB", most>>20, state>>20)
+		t.Errorf("a node took %d MiB, more than four times its state of %d MiB and %d for the log", most>>20, state>>20, diskFloor>>20)
 	}
 	if made < 6 {
 		t.Errorf("%v snapshots were made: this was no load", made)
 	}
 }
 
-// diskFloor is what a node's directory takes that holds nothing: files made ready for the log, the catalog.
+// oldestLogFile returns the number of the first file that a node's log still has.
+func oldestLogFile(t *testing.T, dir string) (n int) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "log", "g-*.db"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("files of the log in %s: %v, %v", dir, names, err)
+	}
+	if _, err := fmt.Sscanf(filepath.Base(names[0]), "g-%d.db", &n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// diskFloor is the configured tail of the log: four of its files, which are of 16 MiB with a threshold of 1 MiB.
 const diskFloor = 64 << 20
 
 // diskUse returns the bytes that the files below dir take on disk.

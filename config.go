@@ -62,7 +62,8 @@ type Config struct {
 	ElectionTimeout time.Duration
 
 	// SnapshotThreshold is the bytes of log after which a group's state is written as a snapshot and the log before it let go of;
-	// default 64 MiB. It counts for machines that are a Snapshotter; others keep their whole log. SnapshotChunk and
+	// default 64 MiB. It counts for machines that are a Snapshotter; others keep their whole log. Files of the log, which all groups share, are
+	// four times as large, between 16 and 256 MiB; some of them are there at any time. SnapshotChunk and
 	// SnapshotRate are bytes, and bytes per second, of writing and sending them. Defaults 256 KiB, 32 MiB/s.
 	SnapshotThreshold int64
 	SnapshotChunk     int64
@@ -112,6 +113,11 @@ const (
 	minRate          = 64 << 10
 	defaultThreshold = 64 << 20
 	minThreshold     = 4 << 10
+	// A file of the log holds some thresholds, so that the log on disk is in proportion to what is alive in it. It is no smaller than
+	// what is copied forward in passing, and no larger than a start can read at once.
+	thresholdsPerLogFile = 4
+	minLogFile           = 16 << 20
+	maxLogFile           = 256 << 20
 	maxElection      = time.Hour
 )
 
@@ -149,6 +155,11 @@ func (c Config) Validate() error {
 		"snapshot chunk of %d bytes: %d to %d", d.SnapshotChunk, snapshotstream.MinChunk, snapshotstream.MaxChunk)
 	fault(d.SnapshotRate < minRate, "snapshot rate of %d bytes per second: %d at least", d.SnapshotRate, minRate)
 	return errors.Join(errs...)
+}
+
+// logFile returns the size in bytes at which a file of the log is followed by the next one.
+func (c *Config) logFile() int64 {
+	return max(minLogFile, thresholdsPerLogFile*min(c.SnapshotThreshold, maxLogFile/thresholdsPerLogFile))
 }
 
 // populated returns c with the defaults that do not depend on the data directory. Cluster, Groups and

@@ -102,7 +102,7 @@ func (h *Host) logPath() string { return filepath.Join(h.cfg.Dir, "log") }
 func (h *Host) catalogPath() string { return filepath.Join(h.cfg.Dir, "catalog.db") }
 
 func (h *Host) openLog(ctx context.Context) (err error) {
-	if h.store, err = logstore.Open(logstore.Options{Dir: h.logPath(), Events: h.logEvent}); err != nil {
+	if h.store, err = logstore.Open(logstore.Options{Dir: h.logPath(), RotateBytes: h.cfg.logFile(), Events: h.logEvent}); err != nil {
 		err = h.replaceUnreadable(ctx, err)
 	}
 	return err

@@ -227,7 +227,7 @@ func TestDiskStaysBounded(t *testing.T) {
 		})
 	}
 	const state = 16 * 1000 * 1100 // keys and values of all writers, and what a tree takes for an item
-	const gone = 3
+	const gone = 1
 	var most int64
 	began := time.Now()
 	for oldest := 0; time.Since(began) < *soak || oldest <= gone; {

@@ -136,6 +136,7 @@ func (c SetNodeState) apply(s *Snapshot, _ wire.Term) Result {
 	}
 	if n.State = c.State; n.State == NodeRemoved { // it never comes back
 		s.endReplicas(n.ID)
+		s.endImports(n.ID)
 	}
 	s.Topology.put(n)
 	return Result{Done, s.Topology.Version}

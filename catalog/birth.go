@@ -48,7 +48,7 @@ func (s *Snapshot) validate() error {
 
 // validateShared is validate for what all nodes share.
 func (s *Snapshot) validateShared() error {
-	return errors.Join(validSettings(s.Settings), validTopology(&s.Topology), validGroups(s.Groups), validRouting(s), validTokens(s.Tokens))
+	return errors.Join(validSettings(s.Settings), validTopology(&s.Topology), validGroups(s.Groups), validRouting(s), validTokens(s.Tokens), validImports(s))
 }
 
 // snapshot is the state right after birth. It shares nothing with b.

@@ -33,8 +33,10 @@ const (
 	kindReplicaEnded  = 15
 	kindReplicaBroken = 16
 	kindReplaceNode   = 17
+	kindBeginImport   = 18
+	kindEndImport     = 19
 
-	maxKindOfChange = kindReplaceNode
+	maxKindOfChange = kindEndImport
 )
 
 // Change is one metadata command, a type of this package.

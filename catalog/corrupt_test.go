@@ -267,7 +267,7 @@ func TestOlderFormatMigrated(t *testing.T) {
 	steps = nil
 	c, err = Open(path, Options{formats: newer})
 	must(t, err)
-	want.Format, want.Incarnation = 4, 42
+	want.Format, want.Incarnation = 5, 42
 	if diff := cmp.Diff(&want, c.View()); diff != "" || strings.Join(steps, " ") != "second third" {
 		t.Errorf("steps %v %s", steps, diff)
 	}
@@ -283,18 +283,19 @@ func TestOlderFormatMigrated(t *testing.T) {
 
 // The ledger grows at its end only. This test is edited when a format is added, never otherwise.
 func TestLedger(t *testing.T) {
-	if len(ledger) != 2 || ledger[0].migrate != nil {
+	if len(ledger) != 3 || formatImports != 3 || ledger[0].migrate != nil {
 		t.Fatalf("%d formats", len(ledger))
 	}
-	// The bytes of format 2: who changes them breaks the files that are out there (D81, D82).
+	// The bytes of format 3: who changes them breaks the files that are out there (D81, D82).
 	s := someBirth().snapshotForTest()
+	s.Imports = []Import{{ID: 3, Kind: "q", Node: 2, Token: 0xfeed}}
 	three := "\x93\x01\x02\x03"
 	group := func(id string) string {
 		m := "\x95\x00" + three + "\x90\x90\x90"
 		return "\x9b" + id + "\xa0" + three + "\x90\x00" + m + m + "\x90\x90\x90\xc2"
 	}
 	for key, want := range map[string]string{
-		keyFormat: "\x02", keyTokens: "\x90", keyNode: "\x91\x02", keySettings: "\x92\x02\x03", keyProgress: "\x93\x04\x05\x06",
+		keyFormat: "\x03", keyTokens: "\x90", keyImports: "\x91\x94\x03\xa1q\x02\xcd\xfe\xed", keyNode: "\x91\x02", keySettings: "\x92\x02\x03", keyProgress: "\x93\x04\x05\x06",
 		keyIdentity: "\x94\xc4\x10\x01\x02\x03\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xa8flotilla\x01\xcd\xfe\xed",
 		keyTopology: "\x92\x01\x93\x96\x01\xae127.0.0.1:7401\xa0\x00\x01\xa0\x96\x02\xae127.0.0.1:7402\xa0\x00\x01\xa0\x96\x03\xae127.0.0.1:7403\xa0\x00\x01\xa0",
 		keyGroups:   "\x93" + group("\x00") + group("\x01") + group("\x02"),
@@ -311,7 +312,7 @@ func TestLedger(t *testing.T) {
 
 func (b Birth) snapshotForTest() Snapshot {
 	s := b.snapshot()
-	s.Format, s.Incarnation, s.Epoch, s.EpochTerm, s.Applied = 2, 2, 4, 5, 6
+	s.Format, s.Incarnation, s.Epoch, s.EpochTerm, s.Applied = 3, 2, 4, 5, 6
 	return s
 }
 
@@ -355,7 +356,7 @@ func TestFormat1File(t *testing.T) {
 
 	b := someBirth()
 	want := b.snapshot()
-	want.Format, want.Incarnation, want.Epoch, want.EpochTerm, want.Applied = 2, 1, 1, 7, 9
+	want.Format, want.Incarnation, want.Epoch, want.EpochTerm, want.Applied = 3, 1, 1, 7, 9
 	want.Topology = Topology{Version: 8, Nodes: []Node{
 		{ID: 1, Addr: "a:1", HTTP: "a:2", Generation: 0xfeed, State: NodeActive, Version: "v1.2.3"},
 		{ID: 2, Addr: "127.0.0.1:7402", State: NodeRemoved}, // D47: the tombstone is one after the migration, too
@@ -389,6 +390,7 @@ func TestFormat1Migrated(t *testing.T) {
 	s := someBirth().snapshotForTest()
 	old := stateRecords(&s)
 	delete(old, keyTokens)
+	delete(old, keyImports)
 	old[keyFormat] = []byte("\x01")
 	old[keyGroups] = []byte("\x93\x93\x00\x93\x01\x02\x03\x90\x93\x01\x93\x01\x02\x03\x90\x93\x02\x93\x01\x02\x03\x90")
 	now, err := migrate(old, ledger)

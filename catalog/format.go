@@ -22,7 +22,11 @@ type format struct {
 var ledger = []format{
 	{name: "identity, node, settings, topology, groups, routing, progress, seal"},
 	{name: "groups with kind, origin, members; tokens", migrate: placedGroups},
+	{name: "imports", migrate: noImports},
 }
+
+// formatImports is the format that brought imports, the newest.
+const formatImports = 3
 
 // formatOf returns the format of r. It is the only record read before the format is known to be ours, so
 // its body never changes: one uint.
@@ -73,5 +77,14 @@ func placedGroups(r records) (records, error) {
 		return nil, &CorruptionError{Key: keyGroups, Reason: "it cannot be understood", Cause: err}
 	}
 	out[keyGroups], out[keyTokens] = appendGroups(nil, &now), appendTokens(nil, &now)
+	return out, nil
+}
+
+// noImports brings records up to format 3: before it nothing was imported.
+func noImports(r records) (records, error) {
+	out := maps.Clone(r)
+	if _, born := r[keyIdentity]; born {
+		out[keyImports] = appendImports(nil, &Snapshot{})
+	}
 	return out, nil
 }

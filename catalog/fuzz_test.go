@@ -30,6 +30,8 @@ func someChanges() []Change {
 		ReplicaEnded{ID: 2, Node: 3, Generation: 4, Index: 6},
 		ReplaceNode{AdmitNode{ID: 2, Generation: 3, Old: 4, Addr: "a:1"}},
 		ReplicaBroken{ID: 2, Node: 3, Generation: 4, Since: 6},
+		BeginImport{Kind: "queue", Node: 3, Token: 1 << 63},
+		EndImport{ID: 6, Token: 70000, Made: true},
 	}
 }
 
@@ -95,6 +97,7 @@ func busy() Snapshot {
 	s.Groups[2] = s.Groups[2].report(wire.Membership{Index: 6, Voters: nodes(1, 2)})
 	s.Groups = append(s.Groups, Group{ID: 3, Kind: "queue", Voters: nodes(1, 2)}.Founded(), Group{ID: 9, Deleted: true})
 	s.Tokens = []Token{{[32]byte{1}, 20}, {[32]byte{2}, 70000}}
+	s.Imports = []Import{{ID: 6, Kind: "queue", Node: 3, Token: 70000}, {ID: 8, Node: 1, Token: 1}}
 	return s
 }
 
@@ -116,7 +119,7 @@ func FuzzParseResult(f *testing.F) {
 // FuzzParseState reads one record of a state as any bytes, the others being good.
 func FuzzParseState(f *testing.F) {
 	s := busy()
-	keys := []string{keyIdentity, keyNode, keySettings, keyTopology, keyGroups, keyRouting, keyProgress, keyFormat, keyTokens}
+	keys := []string{keyIdentity, keyNode, keySettings, keyTopology, keyGroups, keyRouting, keyProgress, keyFormat, keyTokens, keyImports}
 	for i, key := range keys {
 		b := stateRecords(&s)[key]
 		f.Add(uint8(i), b)

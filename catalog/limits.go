@@ -18,6 +18,8 @@ const (
 	maxNodes = 4096
 	// maxGroups bounds the group table, tombstones of deleted groups included: 10,000 groups are tested.
 	maxGroups = 1 << 14
+	// maxImports bounds the imports under way at a time: each is somebody's call that waits.
+	maxImports = 256
 	// maxShared bounds what a joiner is told of group 0's state. 10,000 groups of seven on 64 nodes take a fifth of it
 	// (TestSharedHasRoom); a transport's reply has to hold it and a little more.
 	maxShared = 8 << 20

@@ -26,7 +26,7 @@ type CreateGroup struct {
 	Leader           wire.NodeID
 }
 
-// DeleteGroup leaves a tombstone of a data group that nothing is routed to. Result.Value is the topology's version.
+// DeleteGroup leaves a tombstone of a data group that nothing is routed to, or of an import. Result.Value is the topology's version.
 type DeleteGroup struct{ ID wire.GroupID }
 
 // PlaceGroup says where a group is wanted. IfVersion is as in SetNodeState. Result.Value is the topology's version.
@@ -103,7 +103,7 @@ func (c MoveNode) Append(dst []byte) []byte {
 	return wire.AppendString(wire.AppendUint(header(dst, 2, kindMoveNode), uint64(c.ID)), c.Addr)
 }
 
-// readPlacement reads the fields of the kinds of this file and of tokens, and returns how many they are.
+// readPlacement reads the fields of the kinds of this file, of tokens and of imports, and returns how many they are.
 func readPlacement(r *wire.Reader, kind uint64) (Change, int) {
 	node := func() wire.NodeID { return wire.NodeID(r.UintMax(uint64(wire.MaxNodeID))) }
 	group := func() wire.GroupID { return wire.GroupID(r.UintMax(wire.MaxNumber)) }
@@ -133,6 +133,8 @@ func readPlacement(r *wire.Reader, kind uint64) (Change, int) {
 		return MoveNode{ID: node(), Addr: r.String(wire.MaxEntryData)}, 2
 	case kindPutToken, kindSpendToken:
 		return readTokenChange(r, kind)
+	case kindBeginImport, kindEndImport:
+		return readImportChange(r, kind)
 	}
 	return nil, 0
 }
@@ -157,6 +159,7 @@ func (c AdmitNode) apply(s *Snapshot, _ wire.Term) Result {
 	n.ID, n.Generation, n.Addr, n.HTTP, n.Version = c.ID, c.Generation, c.Addr, c.HTTP, c.Version
 	s.Topology.put(n)
 	s.endReplicas(c.ID)
+	s.endImports(c.ID)
 	for i, g := range s.Groups {
 		if g.Members.Contains(c.ID) && !mutant.Is(mutant.AdmitWithReplicas) {
 			s.Groups[i] = g.lose(c.ID)
@@ -208,7 +211,10 @@ func (c CreateGroup) apply(s *Snapshot, _ wire.Term) Result {
 			return Result{RefusedInvalid, uint64(id)}
 		}
 	}
-	if len(s.Groups) >= maxGroups {
+	if _, reserved := s.FindImport(id); reserved {
+		return Result{RefusedInvalid, uint64(id)}
+	}
+	if len(s.Groups)+len(s.Imports) >= maxGroups {
 		return Result{RefusedInvalid, maxGroups}
 	}
 	s.putGroup(g)
@@ -216,6 +222,10 @@ func (c CreateGroup) apply(s *Snapshot, _ wire.Term) Result {
 }
 
 func (c DeleteGroup) apply(s *Snapshot, _ wire.Term) Result {
+	if i, found := s.FindImport(c.ID); found {
+		s.endImport(i, false)
+		return Result{Done, s.Topology.Version}
+	}
 	i, found := s.searchGroup(c.ID)
 	switch {
 	case !found:
@@ -302,16 +312,20 @@ func (s *Snapshot) placeable(g *Group) (Result, bool) {
 	return Result{}, true
 }
 
-// freeGroup returns the lowest id that is not in the table, which keeps those that were deleted.
+// freeGroup returns the lowest id that is not in the table, which keeps those that were deleted, nor reserved.
 func (s *Snapshot) freeGroup() wire.GroupID {
 	id := wire.MetadataGroup
-	for i := range s.Groups {
-		if s.Groups[i].ID != id {
-			break
+	imports := s.Imports
+	for i := 0; ; id++ {
+		switch {
+		case i < len(s.Groups) && s.Groups[i].ID == id:
+			i++
+		case len(imports) > 0 && imports[0].ID == id:
+			imports = imports[1:]
+		default:
+			return id
 		}
-		id++
 	}
-	return id
 }
 
 // putGroup adds g or replaces it, in a new slice, and raises the topology's version.

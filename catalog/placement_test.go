@@ -248,6 +248,11 @@ func TestSharedValidated(t *testing.T) {
 		"leader no voter":      func(s *Snapshot) { s.Groups[1].Leader = 9 },
 		"token twice":          func(s *Snapshot) { s.Tokens = []Token{s.Tokens[0], s.Tokens[0]} },
 		"tokens unsorted":      func(s *Snapshot) { s.Tokens = []Token{s.Tokens[1], s.Tokens[0]} },
+		"import of nobody":     func(s *Snapshot) { s.Imports = []Import{{ID: 4, Token: 1}} },
+		"import of no process": func(s *Snapshot) { s.Imports = []Import{{ID: 4, Node: 1}} },
+		"import of a group":    func(s *Snapshot) { s.Imports = []Import{{ID: 3, Node: 1, Token: 1}} },
+		"import of group 0":    func(s *Snapshot) { s.Imports = []Import{{ID: 0, Node: 1, Token: 1}} },
+		"imports unsorted":     func(s *Snapshot) { s.Imports = []Import{{ID: 5, Node: 1, Token: 1}, {ID: 4, Node: 1, Token: 2}} },
 		"shard of a tombstone": func(s *Snapshot) { s.Routing.Shards[5] = 9 },
 		"no settings":          func(s *Snapshot) { s.Settings = Settings{} },
 	} {
@@ -264,7 +269,7 @@ func TestSharedValidated(t *testing.T) {
 	if _, err := ReadShared(s.AppendShared(nil)); err != nil {
 		t.Errorf("without damage: %v", err)
 	}
-	newer := append([]byte{0x97, 3}, s.AppendShared(nil)[2:]...)
+	newer := append([]byte{0x98, 4}, s.AppendShared(nil)[2:]...)
 	if _, err := ReadShared(newer); !errors.Is(err, ErrNewerFormat) {
 		t.Errorf("of a newer version: %v", err)
 	}

@@ -28,6 +28,7 @@ const (
 	keyRouting     = "routing"
 	keyProgress    = "progress"
 	keyTokens      = "tokens"
+	keyImports     = "imports"
 	keySeal        = "seal"
 	maxRecords     = 64 // a handful today; more is not ours
 	checksumLength = 4

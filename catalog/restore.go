@@ -11,7 +11,7 @@ import (
 
 var (
 	// sharedRecords are those of group 0's state, which snapshots hold, sorted; ownRecords are this node's own.
-	sharedRecords = []string{keyGroups, keyProgress, keyRouting, keySettings, keyTokens, keyTopology}
+	sharedRecords = []string{keyGroups, keyImports, keyProgress, keyRouting, keySettings, keyTokens, keyTopology}
 	ownRecords    = []string{keyIdentity, keyNode}
 )
 
@@ -20,13 +20,17 @@ const stateName = "group 0's state in a snapshot"
 
 // WriteState writes group 0's part of s but for the applied index, as a snapshot of group 0 holds it: docs/format.md, "group 0's
 // state". The snapshot's own index says what is applied; in here, it would differ between nodes by how each counts entries that
-// are no commands.
+// are no commands. It is of the oldest format that can say it, and equal states are equal bytes.
 func (s *Snapshot) WriteState(w io.Writer) (int64, error) {
 	shared := *s
 	shared.Born, shared.Applied = true, 0
 	all := stateRecords(&shared)
-	b := wire.AppendUint(wire.AppendArray(nil, 1+2*len(sharedRecords)), uint64(len(ledger)))
-	for _, key := range sharedRecords {
+	version, keys := formatImports, sharedRecords
+	if len(s.Imports) == 0 { // as an older program reads it, too: a rolling upgrade may find one far behind
+		version, keys = formatImports-1, slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return key == keyImports })
+	}
+	b := wire.AppendUint(wire.AppendArray(nil, 1+2*len(keys)), uint64(version))
+	for _, key := range keys {
 		b = wire.AppendBytes(wire.AppendString(b, key), all[key])
 	}
 	if len(b) > MaxState {

@@ -10,9 +10,9 @@ import (
 // AppendShared appends group 0's part of s, which is the same on all nodes at the same Applied: everything but the file's format,
 // the identity and the incarnation.
 func (s *Snapshot) AppendShared(dst []byte) []byte {
-	dst = wire.AppendArray(dst, 7)
+	dst = wire.AppendArray(dst, 8)
 	dst = wire.AppendUint(dst, uint64(len(ledger)))
-	for _, part := range []func([]byte, *Snapshot) []byte{appendSettings, appendTopology, appendGroups, appendRouting, appendProgress, appendTokens} {
+	for _, part := range []func([]byte, *Snapshot) []byte{appendSettings, appendTopology, appendGroups, appendRouting, appendProgress, appendTokens, appendImports} {
 		dst = part(dst, s)
 	}
 	return dst
@@ -25,11 +25,11 @@ func ReadShared(b []byte) (Snapshot, error) {
 	if len(b) > maxShared {
 		r.Fail("shared state", wire.ErrLimit)
 	}
-	r.Array(7)
+	r.Array(8)
 	if v := r.Uint(); r.Err() == nil && v != uint64(len(ledger)) {
 		return s, &FormatError{Found: v, Known: uint64(len(ledger))}
 	}
-	for _, part := range []func(*wire.Reader, *Snapshot){readSettings, readTopology, readGroups, readRouting, readProgress, readTokens} {
+	for _, part := range []func(*wire.Reader, *Snapshot){readSettings, readTopology, readGroups, readRouting, readProgress, readTokens, readImports} {
 		part(r, &s)
 	}
 	if err := r.Done(); err != nil {

@@ -111,6 +111,8 @@ type Snapshot struct {
 	Routing Routing
 	// Tokens are the join tokens that can be spent, by hash.
 	Tokens []Token
+	// Imports are the groups to be that are being imported, sorted by id.
+	Imports []Import
 	// Epoch is the applied epoch; EpochTerm the last term of group 0 that was counted (P20).
 	Epoch     epoch.Epoch
 	EpochTerm wire.Term
@@ -136,7 +138,7 @@ func (s *Snapshot) searchGroup(id wire.GroupID) (int, bool) {
 func (s *Snapshot) Digest() uint32 {
 	h := crc32.New(castagnoli)
 	for _, part := range [][]byte{
-		appendSettings(nil, s), appendTopology(nil, s), appendGroups(nil, s), appendRouting(nil, s), appendTokens(nil, s),
+		appendSettings(nil, s), appendTopology(nil, s), appendGroups(nil, s), appendRouting(nil, s), appendTokens(nil, s), appendImports(nil, s),
 		wire.AppendUint(wire.AppendUint(nil, uint64(s.Epoch)), uint64(s.EpochTerm)),
 	} {
 		h.Write(part) // a hash never fails to write

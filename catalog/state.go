@@ -21,6 +21,7 @@ func stateRecords(s *Snapshot) records {
 	r[keyRouting] = appendRouting(nil, s)
 	r[keyProgress] = appendProgress(nil, s)
 	r[keyTokens] = appendTokens(nil, s)
+	r[keyImports] = appendImports(nil, s)
 	return r
 }
 
@@ -51,6 +52,7 @@ func understand(r records) (*Snapshot, error) {
 		{keyRouting, readRouting},
 		{keyProgress, readProgress},
 		{keyTokens, readTokens},
+		{keyImports, readImports},
 	}
 	if _, born := r[keyIdentity]; !born {
 		parts = parts[:1]

@@ -17,6 +17,7 @@ import (
 //	snap/GROUP/INDEX-TERM.snap.bad  one that was found damaged, the latest of the group
 //	recv/GROUP-ID.part              one being received: its bytes are where the finished file has them
 //	recv/GROUP-ID.mark              how far it is durable
+//	recv/NUMBER.import              one of a group that has no id yet
 const (
 	snapDir    = "snap"
 	recvDir    = "recv"
@@ -25,6 +26,8 @@ const (
 	badSuffix  = ".snap.bad"
 	partSuffix = ".part"
 	markSuffix = ".mark"
+
+	importSuffix = ".import"
 )
 
 // layout makes paths.

@@ -38,6 +38,7 @@ type Store struct {
 	files     Files
 	at        layout
 	recovered []Step
+	stages    atomic.Uint64 // numbers the files of Stage
 
 	mu     sync.Mutex
 	groups map[wire.GroupID]*group
@@ -197,6 +198,19 @@ func (s *Store) drop(g *group) error {
 		return err
 	}
 	return s.files.SyncDir(s.at.snaps())
+}
+
+// Groups returns the groups of which there are snapshots, in no order.
+func (s *Store) Groups() []wire.GroupID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []wire.GroupID
+	for id, g := range s.groups {
+		if g.newest.Load() != nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // SetAside takes a snapshot that was found damaged out of use: it is kept under another name to be looked at, in the

@@ -118,6 +118,10 @@ func (s *survey) lookAtReceived(files Files, at layout) error {
 	}
 	for _, name := range names {
 		path := filepath.Join(at.received(), name)
+		if strings.HasSuffix(name, importSuffix) {
+			s.temps = append(s.temps, path)
+			continue
+		}
 		if base, ok := strings.CutSuffix(name, markSuffix); ok {
 			if _, _, ours := stagedName(base); ours && !slices.Contains(names, base+partSuffix) {
 				s.strays = append(s.strays, path)

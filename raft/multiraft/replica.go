@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 
+	"flotilla/raft"
 	"flotilla/raft/wire"
 )
 
@@ -47,11 +48,40 @@ func (e *Engine) createGroup(cfg GroupConfig, origin wire.Membership, then func(
 			made(fmt.Errorf("create group %d: remove old snapshots: %w", cfg.ID, err))
 			return
 		}
-		begin := func(w *worker) { w.commitAlone(update, func() { made(e.AddGroup(cfg)) }) }
+		begin := func(w *worker) { w.commitAlone(func() { made(e.AddGroup(cfg)) }, update) }
 		if !e.workerOf(cfg.ID).inbox.order(begin) {
 			made(&wire.Error{Code: wire.CodeStopped, Group: cfg.ID})
 		}
 	})
+}
+
+// LayGroup makes the log of a replica that begins after snapshot s, which the store holds with s.Membership in effect; durable when it
+// returns. CreateGroup takes it up. Errors as CreateGroup's; CodeConflict when there is a log already.
+func (e *Engine) LayGroup(ctx context.Context, id wire.GroupID, s wire.Snapshot) error {
+	laid := make(chan error, 1)
+	e.layGroup(id, s, func(err error) { laid <- err })
+	return e.await(ctx, id, laid)
+}
+
+func (e *Engine) layGroup(id wire.GroupID, s wire.Snapshot, then func(error)) {
+	if !e.claim(id) {
+		then(busy(id))
+		return
+	}
+	done := func(err error) {
+		e.moving.Delete(id)
+		then(err)
+	}
+	if _, held := e.cfg.Log.State(id); held || e.lookup(id) != nil {
+		done(&wire.Error{Code: wire.CodeConflict, Group: id, Detail: "there is a log of it already"})
+		return
+	}
+	made := wire.LogUpdate{Group: id, Create: true, SetMembership: true}
+	moved := raft.MoveTo(id, wire.HardState{}, s, s.Term)
+	lay := func(w *worker) { w.commitAlone(func() { done(nil) }, made, moved) }
+	if !e.workerOf(id).inbox.order(lay) {
+		done(&wire.Error{Code: wire.CodeStopped, Group: id})
+	}
 }
 
 // claim takes hold of a group whose replica here is to be made or ended; false while somebody else does. Whoever has it deletes it
@@ -102,7 +132,7 @@ func (e *Engine) removeGroup(id wire.GroupID, then func(error)) {
 	leave := func(w *worker) {
 		w.evict(g)
 		w.groups = slices.DeleteFunc(w.groups, func(other *group) bool { return other == g })
-		w.commitAlone(wire.LogUpdate{Group: g.id, Drop: true}, dropped)
+		w.commitAlone(dropped, wire.LogUpdate{Group: g.id, Drop: true})
 	}
 	// The machine first: it may read what the log holds. Then the owner lets go, in whose order the log is written.
 	ordered := e.appliers.last(g, func() {
@@ -139,9 +169,13 @@ func (e *Engine) await(ctx context.Context, id wire.GroupID, ended <-chan error)
 	}
 }
 
-// commitAlone hands the log writer an update that is no core's, behind all that this worker handed over before.
-func (w *worker) commitAlone(update wire.LogUpdate, done func()) {
-	b := logBatch{updates: []wire.LogUpdate{update}, marks: []durableMark{{w: w, done: done}}}
+// commitAlone hands the log writer updates that are no core's, behind all that this worker handed over before.
+func (w *worker) commitAlone(done func(), updates ...wire.LogUpdate) {
+	b := logBatch{updates: updates}
+	for range updates[1:] {
+		b.marks = append(b.marks, durableMark{w: w, done: func() {}})
+	}
+	b.marks = append(b.marks, durableMark{w: w, done: done})
 	if w.outstanding == 0 {
 		w.stallTicks = 0
 	}

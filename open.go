@@ -160,9 +160,7 @@ func (h *Host) openEngine(ctx context.Context) (err error) {
 	}
 	h.steward, h.scrub = h.newSteward(), h.newScrubber() // before groups are added: group 0's may be restored from a snapshot, and wakes it
 	for _, g := range h.store.Groups() {
-		placed, _ := h.catalog.View().FindGroup(g.Group)
-		placed.ID = g.Group
-		if err := h.engine.AddGroup(h.groupConfig(&placed)); err != nil {
+		if err := h.engine.AddGroup(h.groupConfig(h.placed(g.Group))); err != nil {
 			return errors.Join(fmt.Errorf("add group %d: %w", g.Group, err), h.engine.Close(ctx))
 		}
 	}

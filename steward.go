@@ -26,7 +26,7 @@ func (h *Host) Admin() *Admin { return h.steward.Admin() }
 func (h *Host) newSteward() *steward.Steward {
 	return steward.New(steward.Config{
 		Self: h.identity.NodeID, Engine: loop{h}, Meta: h.meta, Peers: h.connected, Administrable: h.fence.Administrable,
-		Base: h.base, TLS: h.tls, Replace: h.replaceDisk, Authority: h.authority, Events: h.stepEvent,
+		Base: h.base, TLS: h.tls, Replace: h.replaceDisk, Authority: h.authority, Imports: loop{h}, Events: h.stepEvent,
 	})
 }
 
@@ -50,22 +50,31 @@ func (l loop) Replicas() []steward.Replica {
 // preferences slowly, and never during an election.
 const settledElections = 3
 
-// Create begins without what a machine has kept of an earlier replica: its log is gone, and only both together make sense.
+// Create implements steward.Engine.
 func (l loop) Create(ctx context.Context, g *catalog.Group) error {
+	c, err := l.fresh(g)
+	if err != nil {
+		return err
+	}
+	return l.engine.CreateGroup(ctx, c, g.Origin)
+}
+
+// fresh begins without what a machine has kept of an earlier replica: its log is gone, and only both together make sense.
+func (l loop) fresh(g *catalog.Group) (multiraft.GroupConfig, error) {
 	c := l.groupConfig(g)
 	if _, held := l.store.State(g.ID); !held && c.Applied > 0 {
 		if m, ok := c.Machine.(io.Closer); ok {
 			if err := m.Close(); err != nil {
-				return fmt.Errorf("make a replica of group %d: take away what its machine has kept of an earlier one: %w", g.ID, err)
+				return c, fmt.Errorf("make a replica of group %d: take away what its machine has kept of an earlier one: %w", g.ID, err)
 			}
 			c = l.groupConfig(g)
 		}
 		if c.Applied > 0 {
-			return fmt.Errorf("make a replica of group %d: its machine has kept the state at %d of an earlier one, whose log is gone: remove that, "+
+			return c, fmt.Errorf("make a replica of group %d: its machine has kept the state at %d of an earlier one, whose log is gone: remove that, "+
 				"and have Close remove it when a replica ends", g.ID, c.Applied)
 		}
 	}
-	return l.engine.CreateGroup(ctx, c, g.Origin)
+	return c, nil
 }
 
 func (l loop) Remove(ctx context.Context, g GroupID) error { return l.engine.RemoveGroup(ctx, g) }
@@ -104,6 +113,9 @@ func (h *Host) groupConfig(g *catalog.Group) multiraft.GroupConfig {
 	}
 	if d, durable := c.Machine.(Durable); durable {
 		c.Applied = d.Applied()
+	}
+	if g.ID != wire.MetadataGroup && len(g.Members.Voters) == 0 {
+		c.Vet = h.steward.Gate(g.ID, c.Vet) // it is no group yet
 	}
 	return c
 }

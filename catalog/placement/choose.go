@@ -15,3 +15,8 @@ func Choose(v *catalog.Snapshot) []wire.NodeID {
 	}
 	return voters
 }
+
+// Placed reports whether a data group has as many voters as it is to have, and they are those that are wanted.
+func Placed(v *catalog.Snapshot, g *catalog.Group) bool {
+	return g.Settled() && len(g.Voters) >= newPlanner(v).want
+}

@@ -22,6 +22,9 @@ const (
 	lookEvery = 200 * time.Millisecond
 	idleLooks = 10
 
+	// importPause is how long an import waits before it tries or looks again: short beside an election.
+	importPause = 50 * time.Millisecond
+
 	// admitTimeout bounds how long a member works on one node's join: several elections.
 	admitTimeout = 20 * time.Second
 	// attempts bounds how often a command is decided anew because the topology changed meanwhile.

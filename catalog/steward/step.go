@@ -17,6 +17,7 @@ func (s *Steward) tend(ctx context.Context, view *catalog.Snapshot, replicas []R
 		here[i] = replicas[i].Group
 	}
 	s.mend(ctx, view, replicas)
+	s.callOff(ctx, view)
 	create, destroy := placement.Replicas(view, s.cfg.Self, here)
 	for _, id := range destroy {
 		s.start(ctx, task{group: id}, "end the replica here", restAfterError, func(ctx context.Context) error {

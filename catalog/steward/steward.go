@@ -13,7 +13,7 @@ import (
 	"flotilla/raft/wire"
 )
 
-// Config is what a steward works with. All but the last three are required.
+// Config is what a steward works with. All but the last four are required.
 type Config struct {
 	Self   wire.NodeID
 	Engine Engine
@@ -32,6 +32,8 @@ type Config struct {
 	// Replace has the disk of this node, which has lost the log of group 0, replaced as a whole, as soon as the cluster lets
 	// it; nil where that is not possible.
 	Replace func(context.Context) error
+	// Imports makes groups of exported states; nil where that is not possible.
+	Imports Importer
 	// Events is told what went wrong, by many goroutines; it must not block. May be nil.
 	Events func(StepFailed)
 }
@@ -57,6 +59,8 @@ type Steward struct {
 		sync.Mutex
 		busy map[task]bool
 		rest map[task]time.Time // not before
+		// imports are the tokens of those that this process works on.
+		imports map[uint64]bool
 	}
 }
 
@@ -78,6 +82,7 @@ const (
 func New(cfg Config) *Steward {
 	s := &Steward{cfg: cfg, woken: make(chan struct{}, 1), slots: make(chan struct{}, maxTasks)}
 	s.mu.busy, s.mu.rest = map[task]bool{}, map[task]time.Time{}
+	s.mu.imports = map[uint64]bool{}
 	return s
 }
 

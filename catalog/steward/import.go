@@ -148,7 +148,7 @@ func (s *Steward) insist(ctx context.Context, c catalog.Change) (r catalog.Resul
 	return r, err
 }
 
-// again does it again as long as that may help, until ctx ends. It returns the last error.
+// again does it again as long as that may help, until ctx or the node ends. It returns the last error.
 func (s *Steward) again(ctx context.Context, do func() error) error {
 	pause := time.NewTicker(importPause)
 	defer pause.Stop()
@@ -160,6 +160,8 @@ func (s *Steward) again(ctx context.Context, do func() error) error {
 		}
 		select {
 		case <-ctx.Done():
+			return err
+		case <-s.ended:
 			return err
 		case <-pause.C:
 		}

@@ -50,6 +50,7 @@ type StepFailed struct {
 type Steward struct {
 	cfg   Config
 	woken chan struct{}
+	ended chan struct{} // closed when Run ends
 	tasks sync.WaitGroup
 	slots chan struct{} // one for each task under way
 	// content is the version of the topology for which nothing was to be planned. Owner: Run.
@@ -80,7 +81,7 @@ const (
 
 // New returns a steward that does nothing before Run.
 func New(cfg Config) *Steward {
-	s := &Steward{cfg: cfg, woken: make(chan struct{}, 1), slots: make(chan struct{}, maxTasks)}
+	s := &Steward{cfg: cfg, woken: make(chan struct{}, 1), ended: make(chan struct{}), slots: make(chan struct{}, maxTasks)}
 	s.mu.busy, s.mu.rest = map[task]bool{}, map[task]time.Time{}
 	s.mu.imports = map[uint64]bool{}
 	return s
@@ -94,9 +95,10 @@ func (s *Steward) Wake() {
 	}
 }
 
-// Run works until ctx ends, and returns when everything that it started has.
+// Run works until ctx ends, and returns when everything that it started has. It is called once.
 func (s *Steward) Run(ctx context.Context) {
 	defer s.tasks.Wait()
+	defer close(s.ended)
 	every := time.NewTicker(lookEvery)
 	defer every.Stop()
 	for idle := 0; ; {

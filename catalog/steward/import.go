@@ -155,7 +155,7 @@ func (s *Steward) again(ctx context.Context, do func() error) error {
 	for {
 		err := do()
 		var refused *wire.Error
-		if err == nil || !errors.As(err, &refused) || !refused.Retryable() || refused.Code == wire.CodeStopped {
+		if err == nil || !errors.As(err, &refused) || !refused.Retryable() || refused.Code == wire.CodeStopped || refused.Code == wire.CodeQuarantined {
 			return err
 		}
 		select {

@@ -42,3 +42,29 @@ func TestGateOpensForGroups(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What is tried again ends with its caller, with the node, and with an answer that stays.
+func TestAgainEnds(t *testing.T) {
+	busy := &wire.Error{Code: wire.CodeNoLeader}
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	if err := New(Config{}).again(left, func() error { return busy }); !errors.Is(err, busy) {
+		t.Error(err)
+	}
+	s := New(Config{})
+	close(s.ended)
+	if err := s.again(t.Context(), func() error { return busy }); !errors.Is(err, busy) {
+		t.Error(err)
+	}
+	tries := 0
+	final := &wire.Error{Code: wire.CodeQuarantined}
+	err := New(Config{}).again(t.Context(), func() error {
+		if tries++; tries < 3 {
+			return busy
+		}
+		return final
+	})
+	if !errors.Is(err, final) || tries != 3 {
+		t.Errorf("%v after %d tries", err, tries)
+	}
+}

@@ -288,6 +288,7 @@ func TestImportCutOff(t *testing.T) {
 func cutOffAt(t *testing.T, step string) {
 	c := newCluster(t, 1)
 	armed := ""
+	var made sync.Map // groups of this kind, since it was emptied
 	reached, never := make(chan struct{}), make(chan struct{})
 	var parked sync.WaitGroup
 	defer parked.Wait()
@@ -302,7 +303,8 @@ func cutOffAt(t *testing.T, step string) {
 	}
 	c.change = func(cfg *flotilla.Config) {
 		withNotes(cfg)
-		cfg.Kinds["notes"] = flotilla.Kind{New: func(flotilla.GroupID) flotilla.StateMachine {
+		cfg.Kinds["notes"] = flotilla.Kind{New: func(g flotilla.GroupID) flotilla.StateMachine {
+			made.Store(g, true)
 			here("reserved")
 			return &notes{restored: func() { here("restored") }}
 		}}
@@ -340,7 +342,11 @@ func cutOffAt(t *testing.T, step string) {
 	if step != "announced" && len(files(t, c, 1)) == 0 {
 		t.Error("nothing was begun: this test would check nothing")
 	}
+	made.Clear()
 	c.openAll()
+	if _, known := made.Load(live[len(live)-1] + 1); step == "restored" && !known {
+		t.Error("its replica has a machine of another kind: group 0 may have made it a group")
+	}
 	tidy(t, c, 1, live)
 	if step == "announced" {
 		checkImported(t, c, live[len(live)-1], answer)

@@ -118,7 +118,7 @@ const (
 	thresholdsPerLogFile = 4
 	minLogFile           = 16 << 20
 	maxLogFile           = 256 << 20
-	maxElection      = time.Hour
+	maxElection          = time.Hour
 )
 
 // Validate reports everything that is wrong with c by itself, joined, and changes nothing. What contradicts

@@ -18,7 +18,7 @@ type (
 	// Command is what was proposed, in Data, with Index and Term of the log entry that carried it. Nobody may change it.
 	Command = multiraft.Command
 	// Frozen is a state that a Snapshotter has frozen: it stays what it is until Close. One goroutine calls it, but not the machine's.
-	// WriteTo writes it: equal states of all replicas are equal bytes.
+	// WriteTo(io.Writer) (int64, error) writes it: equal states of all replicas are equal bytes. Close() error ends it.
 	Frozen = multiraft.Frozen
 	// Result is the outcome of a command that was applied: Value is the machine's, Index and Term the entry's.
 	Result = multiraft.Result

@@ -64,7 +64,8 @@ type Config struct {
 	// SnapshotThreshold is the bytes of log after which a group's state is written as a snapshot and the log before it let go of;
 	// default 64 MiB. It counts for machines that are a Snapshotter; others keep their whole log. Files of the log, which all groups share, are
 	// four times as large, between 16 and 256 MiB; some of them are there at any time. SnapshotChunk and
-	// SnapshotRate are bytes, and bytes per second, of writing and sending them. Defaults 256 KiB, 32 MiB/s.
+	// SnapshotRate are bytes, and bytes per second, of writing and sending them. Defaults 256 KiB, 32 MiB/s; no chunk takes longer than a quarter
+	// of a second.
 	SnapshotThreshold int64
 	SnapshotChunk     int64
 	SnapshotRate      int64
@@ -109,8 +110,10 @@ const (
 	minElectionBeats = 3
 	minHeartbeat     = time.Millisecond
 	// Bulk at this rate does not slow the control lane down (performance, known costs).
-	defaultRate      = 32 << 20
-	minRate          = 64 << 10
+	defaultRate = 32 << 20
+	minRate     = 64 << 10
+	// chunksPerSecond is how often a transfer tells that it goes on, at least: several share the rate, and silence ends them.
+	chunksPerSecond  = 4
 	defaultThreshold = 64 << 20
 	minThreshold     = 4 << 10
 	// A file of the log holds some thresholds, so that the log on disk is in proportion to what is alive in it. It is no smaller than
@@ -174,6 +177,7 @@ func (c Config) populated() Config {
 	c.SnapshotThreshold = cmp.Or(c.SnapshotThreshold, defaultThreshold)
 	c.SnapshotChunk = cmp.Or(c.SnapshotChunk, snapshotstream.DefaultChunk)
 	c.SnapshotRate = cmp.Or(c.SnapshotRate, defaultRate)
+	c.SnapshotChunk = min(c.SnapshotChunk, max(c.SnapshotRate/chunksPerSecond, snapshotstream.MinChunk))
 	c.ScrubInterval = cmp.Or(c.ScrubInterval, defaultScrub)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

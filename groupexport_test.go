@@ -32,6 +32,21 @@ func (c *durableCounter) Restore(_ flotilla.Index, state io.Reader) error {
 	return nil
 }
 
+// TestSlowSnapshotsHaveSmallChunks: whoever takes a low rate is not cut off for the time that one chunk takes.
+func TestSlowSnapshotsHaveSmallChunks(t *testing.T) {
+	c := newDurableCluster(t, 1)
+	change := c.change
+	c.change = func(cfg *flotilla.Config) {
+		change(cfg)
+		cfg.SnapshotRate = 64 << 10
+	}
+	c.openAll()
+	var out bytes.Buffer
+	if h, _ := exportAnywhere(t, c, 1, &out); h.ChunkSize != 16<<10 {
+		t.Errorf("chunks of %d bytes at %d a second", h.ChunkSize, 64<<10)
+	}
+}
+
 // TestGroupExport: an export has everything that was acknowledged by any node before it, while writing goes on; a node that does not lead
 // names the one that does; a machine without snapshots is a plain refusal. Group 0 is exported as well.
 func TestGroupExport(t *testing.T) {

@@ -11,7 +11,8 @@ import (
 	"flotilla/raft/wire"
 )
 
-// Admin is what administrators ask of a cluster; see its methods.
+// Admin is what administrators ask of a cluster: AddNode, DrainNode, UndrainNode, RemoveNode, MoveNode, JoinToken; CreateGroup, ImportGroup, DeleteGroup,
+// PlaceGroup, TransferLeader. What each does and returns: go doc flotilla/catalog/steward Admin.
 type Admin = steward.Admin
 
 // How a node is removed by Admin.RemoveNode.

@@ -107,6 +107,13 @@ func TestMembersUnderLoad(t *testing.T) {
 		}
 		c.awaitSettled(t, 3, 2, 3, 5)
 	})
+	c.eventually(t, "a load worth the name", func() error { // on a machine that is slow or busy it has to last longer
+		acked, _, _ := ledger.Counts()
+		if recorded, _, _ := h.Counts(); acked < 1000 || recorded < 1000 {
+			return fmt.Errorf("%d writes acknowledged, history of %d operations", acked, recorded)
+		}
+		return nil
+	})
 	stop()
 	wg.Wait()
 	acked, unsure, refused := ledger.Counts()
@@ -115,9 +122,6 @@ func TestMembersUnderLoad(t *testing.T) {
 	ends := 4 + 2**workers // requests that the end of the load cut off
 	if unsure+refused > ends || unknownWrites+failed > ends {
 		t.Error("requests failed that no client should have seen fail")
-	}
-	if acked < 1000 || recorded < 1000 {
-		t.Error("this was no load")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()

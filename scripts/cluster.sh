@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Three real flotilla processes on loopback, with certificates.
 #   scripts/cluster.sh up|down [--wipe]|status|start ID|kill ID|signal ID NAME|endpoints
-# State lives in $FLOTILLA_CLUSTER_DIR (default ./.cluster). Node i: UDP 7400+i-1, HTTP 7480+i-1 from $FLOTILLA_BASE_PORT. $FLOTILLA_NODES
+# State lives in $FLOTILLA_CLUSTER_DIR (default .cluster at the top of the repository). Node i: UDP 7400+i-1, HTTP 7480+i-1 from $FLOTILLA_BASE_PORT. $FLOTILLA_NODES
 # (default 3) is how many. Further flags of serve come from its environment: FLOTILLA_SNAPSHOT_THRESHOLD=64KiB scripts/cluster.sh up.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)

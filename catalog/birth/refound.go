@@ -1,6 +1,8 @@
 package birth
 
 import (
+	"encoding/binary"
+
 	"flotilla/catalog"
 	"flotilla/epoch"
 	"flotilla/raft/wire"
@@ -33,9 +35,10 @@ func (r *Refounding) Of(self wire.NodeID) (catalog.Identity, catalog.Snapshot) {
 }
 
 // ClusterID is the id that every node of the list finds by itself. It is not that of a birth from the same list, nor of any
-// other archive: the old cluster's nodes may still run at these very addresses, with certificates of this authority.
+// other archive: the old cluster's nodes may still run at these very addresses, with certificates of this authority. Nor is it that of a
+// beginning above another epoch: such nodes would take each other for stale.
 func (r *Refounding) ClusterID() wire.ClusterID {
-	return r.clusterID([]byte("flotilla-refounding"), r.Archive[:])
+	return r.clusterID([]byte("flotilla-refounding"), r.Archive[:], binary.BigEndian.AppendUint64(nil, uint64(r.Epoch)))
 }
 
 // Groups are those of Old. Each takes its voters where the one before left off, so that no node has two replicas more than another

@@ -28,7 +28,7 @@ type Config struct {
 	// TLS is who the node is; TLSDir (default Dir/tls) is read when it is nil. The authority is part of the cluster's id.
 	TLS    *pki.Source
 	TLSDir string
-	// Epoch is what the new cluster begins above; it must be the same at each node. Default: the archive's and EpochMargin.
+	// Epoch is what the new cluster begins above; it is part of the cluster's id: the same at each node. Default: the archive's and EpochMargin.
 	Epoch epoch.Epoch
 	// Progress, when not nil, is told now and then how many bytes of the archive were read, of how many.
 	Progress func(done, total int64)

@@ -247,6 +247,11 @@ func TestRestore(t *testing.T) {
 		if first.view.Identity.ClusterID == (&birth.Plan{Name: "test", Nodes: s.nodes, Authority: s.ca.Certificate}).ClusterID() {
 			t.Error("the cluster id is that of a birth from the same list")
 		}
+		cfg := s.config(t, 1)
+		cfg.Epoch = first.view.Epoch + 1
+		if r, err := Run(t.Context(), cfg); err != nil || r.Identity.ClusterID == first.view.Identity.ClusterID {
+			t.Errorf("nodes that begin above different epochs are of one cluster: %v", err)
+		}
 	}
 }
 

@@ -163,7 +163,7 @@ func askedFault(err error, e *client.Error) *exitError {
 	hint := e.Hint
 	switch {
 	case errors.Is(e, client.ErrNotFound):
-		hint = "see what there is: flotilla kv scan PREFIX"
+		hint = "see what there is: flotilla kv scan PREFIX ('' for all keys)"
 	case e.Code == "timeout" && e.Class == protocol.ClassUnavailable:
 		hint = "are --endpoints UDP addresses (--listen, not --http) of running nodes? more time: --timeout"
 	}

@@ -21,7 +21,7 @@ func groupCommand(sh *shell) *cli.Command {
 			{
 				Name: "list", Usage: "list the groups, and where those that move are going", Flags: clientFlags(),
 				Action: action(statusAction(sh, func(c connection, st client.Status) error {
-					return eachOr(sh, c, st.Groups, func() error { return printGroups(sh, st.Groups) })
+					return eachOr(sh, c, st.Groups, func() error { return printGroups(sh, st.Node, st.Groups) })
 				})),
 			},
 			{

@@ -25,7 +25,7 @@ func kvCommand(sh *shell) *cli.Command {
 			{Name: "get", Usage: "read KEY; -o raw writes the bytes alone", ArgsUsage: "KEY", Flags: clientFlags(consistency()), Action: action(kvGet(sh))},
 			{Name: "del", Usage: "delete KEY", ArgsUsage: "KEY", Flags: clientFlags(expect()), Action: action(kvDel(sh))},
 			{
-				Name: "scan", Usage: "list the keys that begin with PREFIX, in order over all groups", ArgsUsage: "PREFIX",
+				Name: "scan", Usage: "list the keys that begin with PREFIX ('' for all), in order over all groups", ArgsUsage: "PREFIX",
 				Flags: clientFlags(text("limit", "0", "`N` keys at most; 0: all"), consistency()), Action: action(kvScan(sh)),
 			},
 		},

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"flotilla/client"
 	"flotilla/internal/progress"
+	"flotilla/raft/wire"
 
 	"github.com/urfave/cli/v2"
 )
@@ -23,7 +25,7 @@ func statusCommand(sh *shell) *cli.Command {
 				return err
 			}
 			fmt.Fprintln(sh.out)
-			if err := printGroups(sh, st.Groups); err != nil || len(st.Transfers) == 0 {
+			if err := printGroups(sh, st.Node, st.Groups); err != nil || len(st.Transfers) == 0 {
 				return err
 			}
 			fmt.Fprintf(sh.out, "\nsnapshots that node %d sends and receives\n\n", st.Node)
@@ -67,14 +69,22 @@ func printNodes(sh *shell, nodes []client.NodeStatus) error {
 	return t.flush()
 }
 
-func printGroups(sh *shell, groups []client.GroupStatus) error {
+// printGroups prints groups as node self sees them: of those that have no replica there it knows no more than where they are.
+func printGroups(sh *shell, self wire.NodeID, groups []client.GroupStatus) error {
 	t := newTable(sh.out, "group", "leader", "term", "commit", "applied", "voters", "learners", "moving to")
 	for _, g := range groups {
 		leader := "none"
 		if g.Leader != 0 {
 			leader = g.Leader.String()
 		}
-		t.row(g.ID, leader, g.Term, g.Commit, g.Applied, list(g.Voters), list(g.Learners), movingTo(g))
+		var term, commit, applied any = g.Term, g.Commit, g.Applied
+		if !slices.Contains(g.Voters, self) && !slices.Contains(g.Learners, self) {
+			term, commit, applied = "-", "-", "-"
+			if g.Leader == 0 {
+				leader = "-"
+			}
+		}
+		t.row(g.ID, leader, term, commit, applied, list(g.Voters), list(g.Learners), movingTo(g))
 	}
 	return t.flush()
 }

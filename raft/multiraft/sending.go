@@ -13,6 +13,9 @@ import (
 // errNotAwaited is why a transfer ends that serves nobody any more: the follower got there, left the group, or has another leader.
 var errNotAwaited = errors.New("the snapshot is not awaited any more")
 
+// errSilent is why one ends of which nothing was heard for so long that the follower is sent another one.
+var errSilent = errors.New("nothing was heard of it for too long: another transfer goes on")
+
 // sending is one transfer to a follower, until the follower goes on with the log from there: until then the log has to stay. Owner: the
 // worker of the group.
 type sending struct {
@@ -38,7 +41,7 @@ func (w *worker) answerNeeds(g *group) {
 		}
 		for _, x := range g.snaps.sends {
 			if x.to == need.Node { // it has failed, or nothing is heard of it; the log stays until another one takes its place
-				x.cancel(errNotAwaited)
+				x.cancel(errSilent)
 			}
 		}
 		if w.e.beginSend() {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"flotilla/quictransport"
 	"flotilla/raft/wire"
 	"flotilla/snapshotstream"
 )
@@ -34,10 +35,20 @@ type TransferEnded struct {
 	Err error
 }
 
-// Trouble reports whether operators should look at it: not when there is a newer snapshot already.
+// Trouble reports whether operators should look at it: not when all has come, when there is a newer snapshot already, another transfer goes on
+// with this one, or the peer wants no more of it.
 func (e TransferEnded) Trouble() bool {
-	refused, ok := errors.AsType[*snapshotstream.RefusedError](e.Err)
-	return e.Err != nil && !errors.Is(e.Err, snapshotstream.ErrOvertaken) && !(ok && refused.Reason == snapshotstream.ReasonOvertaken)
+	refused, isRefused := errors.AsType[*snapshotstream.RefusedError](e.Err)
+	reset, isReset := errors.AsType[*quictransport.ResetError](e.Err)
+	switch {
+	case e.Err == nil, e.BytesTotal > 0 && e.BytesDone == e.BytesTotal:
+		return false
+	case errors.Is(e.Err, snapshotstream.ErrOvertaken), errors.Is(e.Err, snapshotstream.ErrTakenOver):
+		return false
+	case isRefused && refused.Reason == snapshotstream.ReasonOvertaken, isReset && reset.Remote && reset.Reason == quictransport.ReasonNone:
+		return false
+	}
+	return true
 }
 
 // NotInstalled says that the replica of Group here did not take over the snapshot that Peer has sent.

@@ -3,6 +3,7 @@ package courier
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -116,19 +117,27 @@ func TestCloseIsTold(t *testing.T) {
 	})
 }
 
-// That a newer snapshot is here already is no trouble, on either side.
+// That a newer snapshot is here already is no trouble, on either side, nor that a later session goes on or the peer wants no more, nor what
+// comes after the last byte.
 func TestTrouble(t *testing.T) {
+	if (TransferEnded{BytesDone: 9, BytesTotal: 9, Err: errors.New("line is cut")}).Trouble() {
+		t.Error("all has come, and it is trouble")
+	}
 	for _, c := range []struct {
 		err  error
 		want bool
 	}{
+		{fmt.Errorf("chunk: %w", snapshotstream.ErrTakenOver), false},
+		{&quictransport.ResetError{Remote: true}, false},
+		{&quictransport.ResetError{}, true},
+		{&quictransport.ResetError{Remote: true, Reason: quictransport.ReasonShutdown}, true},
 		{nil, false},
 		{errors.New("line is cut"), true},
 		{snapshotstream.ErrOvertaken, false},
 		{&snapshotstream.RefusedError{Reason: snapshotstream.ReasonOvertaken}, false},
 		{&snapshotstream.RefusedError{Reason: snapshotstream.ReasonNoSpace}, true},
 	} {
-		if got := (TransferEnded{Err: c.err}).Trouble(); got != c.want {
+		if got := (TransferEnded{BytesDone: 1, BytesTotal: 2, Err: c.err}).Trouble(); got != c.want {
 			t.Errorf("%v is trouble: %t", c.err, got)
 		}
 	}

@@ -92,6 +92,10 @@ func TestInstalls(t *testing.T) {
 		if got := b.installs(); !slices.Equal(got, []wire.Index{30, 30}) {
 			t.Errorf("installed %v", got)
 		}
+		// An engine takes nothing over that was not announced in this life, and the one that was may have been in another.
+		if last := b.offered[len(b.offered)-1]; last.Index != 30 || last.LogTerm != 3 || last.From != 3 {
+			t.Errorf("announced last: %+v", last)
+		}
 		began := time.Now() // the machine is at it still: P7
 		if b.Close(); time.Since(began) != 0 {
 			t.Errorf("closed after %v", time.Since(began))

@@ -102,13 +102,17 @@ func (c *Courier) choose(ctx context.Context, asked *call) offer {
 		return newest
 	}
 	for _, o := range asked.offers {
-		older := asked.m // what it ends with is as committed
-		older.Index, older.LogTerm = part.Index, part.Term
-		if o.id == part.ID && o.index == part.Index && c.ask(ctx, older) == nil {
+		if o.id == part.ID && o.index == part.Index && c.ask(ctx, atop(asked.m, part.State)) == nil {
 			return o
 		}
 	}
 	return newest
+}
+
+// atop returns the announcement m of another snapshot: what that one ends with is as committed.
+func atop(m wire.Message, s snapshotstream.State) wire.Message {
+	m.Index, m.LogTerm = s.Index, s.Term
+	return m
 }
 
 // receive takes in what was agreed on and has it installed.
@@ -133,9 +137,11 @@ func (c *Courier) receive(ctx context.Context, from wire.NodeID, stream Stream, 
 		u.end(nil)
 	case errors.Is(err, snapshotstream.ErrOvertaken): // a newer one came before, and was not installed
 		u.end(err)
-		if newest, ok := c.cfg.Store.Newest(g); ok {
-			h = newest
+		newest, ok := c.cfg.Store.Newest(g)
+		if !ok || c.ask(ctx, atop(asked.m, newest.State)) != nil { // it may have been announced before this node started only
+			return
 		}
+		h = newest
 	default:
 		u.end(caused(ctx, err))
 		return

@@ -367,7 +367,13 @@ func (t *transfer) goOn(h *host, err error) {
 	case errors.Is(err, snapshotstream.ErrOvertaken): // the newer one came before, and may not be installed
 		t.refuse(h, snapshotstream.ReasonOvertaken, err)
 		if newest, ok := h.depot.Store().Newest(t.group); ok {
-			t.s.install(h, t.group, newest)
+			m := t.message
+			m.Index, m.LogTerm = newest.Index, newest.Term
+			t.s.inquire(h, "offer", func(done func(error)) { h.stepper.OfferSnapshot(m, done) }, func(err error) {
+				if err == nil {
+					t.s.install(h, t.group, newest)
+				}
+			})
 		}
 	case errors.Is(err, snapshotstream.ErrTakenOver):
 		t.s.stats.TakenOver++

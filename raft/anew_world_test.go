@@ -2,6 +2,7 @@ package raft
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"testing"
@@ -146,9 +147,7 @@ func (w *anewWorld) clone() *anewWorld {
 			n.late[way] = slices.Clone(list)
 		}
 	}
-	for term, id := range w.leaders {
-		n.leaders[term] = id
-	}
+	maps.Copy(n.leaders, w.leaders)
 	return &n
 }
 
@@ -168,10 +167,10 @@ func unshare(v reflect.Value) {
 	v = reflect.NewAt(v.Type(), unsafe.Pointer(v.UnsafeAddr())).Elem()
 	switch v.Kind() {
 	case reflect.Struct:
-		for i := range v.NumField() {
-			switch v.Field(i).Kind() {
+		for _, field := range v.Fields() {
+			switch field.Kind() {
 			case reflect.Struct, reflect.Slice:
-				unshare(v.Field(i))
+				unshare(field)
 			}
 		}
 	case reflect.Slice:

@@ -159,7 +159,7 @@ func (h *host) wait(index wire.Index) {
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
 		h.mu.Lock()
 		n := len(h.installed)
-		ok := n > 0 && h.installed[n-1].Index == index
+		ok := n > 0 && h.installed[n-1].Index == index && !h.c.isInstalling(7) // until then it wants no other
 		h.mu.Unlock()
 		if ok {
 			return

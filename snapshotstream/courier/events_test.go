@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,9 +17,10 @@ import (
 	"flotilla/snapshotstream"
 )
 
-// told returns what a node was told since the last call, once nothing is under way.
+// told returns what a node was told since the last call, once nothing is under way, nor is being installed.
 func (n *node) told() []Event {
 	n.w.served.Wait()
+	synctest.Wait()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	events := n.events

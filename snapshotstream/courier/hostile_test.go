@@ -77,6 +77,7 @@ func TestInstalls(t *testing.T) {
 		if err := a.deliver(2, 30, 25); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // the sender is told before the machine is
 		if err := a.deliver(2, 30, 25); wire.CodeOf(err) != wire.CodeOverloaded {
 			t.Errorf("amid an install: %v", err)
 		}

@@ -301,12 +301,19 @@ func newLagging(t testing.TB) (c *cluster, leader, behind *node) {
 	t.Helper()
 	c = withSnapshots(newCluster(t, 3, 1), 4000)
 	c.startAll()
+	leader, behind = c.leaveBehind(t, 200)
+	return c, leader, behind
+}
+
+// leaveBehind cuts a node off while count commands are applied and the leader's log lets go of all but the last hundred or fewer.
+func (c *cluster) leaveBehind(t testing.TB, count int) (leader, behind *node) {
+	t.Helper()
 	leader = c.leader(1)
 	behind = c.other(leader)
 	c.net.isolate(behind.id, true)
-	fill(t, leader.engine, 1, 200)
-	waitFor(t, "a compacted log", func() bool { return leader.first(1) > 100 })
-	return c, leader, behind
+	fill(t, leader.engine, 1, count)
+	waitFor(t, "a compacted log", func() bool { return leader.first(1) > wire.Index(count-100) })
+	return leader, behind
 }
 
 // fill has count commands of some 100 bytes applied in group g.

@@ -306,11 +306,7 @@ func TestTransfersEnd(t *testing.T) {
 		}
 		c.startAll()
 		defer c.killAll()
-		leader := c.leader(1)
-		behind := c.other(leader)
-		c.net.isolate(behind.id, true)
-		fill(t, leader.engine, 1, 200)
-		waitFor(t, "a compacted log", func() bool { return leader.first(1) > 100 })
+		leader, behind := c.leaveBehind(t, 200)
 		c.net.isolate(behind.id, false)
 		waitFor(t, "a transfer", func() bool { return leader.runner.running() == 1 || c.leaderNow(1) != leader })
 		if c.leaderNow(1) == leader {

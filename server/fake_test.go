@@ -120,7 +120,7 @@ type fakeHost struct {
 	refusal atomic.Pointer[wire.Error] // why it does not serve; nil if it does
 	health  atomic.Pointer[Health]
 	asked   atomic.Pointer[protocol.Admin]
-	moves   []protocol.TransferStatus                                    // set before anybody asks
+	moves   atomic.Pointer[[]protocol.TransferStatus]                    // the snapshots on their way; nil for none
 	exports func(ctx context.Context, g wire.GroupID, w io.Writer) error // nil exports nothing
 	behind  atomic.Pointer[protocol.Routes]                              // what it last heard of, when it hears nothing any more
 }
@@ -236,7 +236,10 @@ func (h *fakeHost) Administer(_ context.Context, a protocol.Admin) (wire.GroupID
 func (h *fakeHost) Status() *protocol.Status {
 	h.b.mu.Lock()
 	defer h.b.mu.Unlock()
-	s := &protocol.Status{Cluster: "test", ClusterID: strings.Repeat("0", 32), Epoch: 7, Node: h.id, Transfers: slices.Clone(h.moves)}
+	s := &protocol.Status{Cluster: "test", ClusterID: strings.Repeat("0", 32), Epoch: 7, Node: h.id}
+	if moves := h.moves.Load(); moves != nil {
+		s.Transfers = slices.Clone(*moves)
+	}
 	s.Groups = append(s.Groups, protocol.GroupStatus{ID: 0, Term: 1, Voters: []wire.NodeID{1}})
 	for _, n := range h.b.mu.nodes {
 		s.Nodes = append(s.Nodes, protocol.NodeStatus{ID: n.Node, Address: n.Address, State: "up"})

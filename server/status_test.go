@@ -20,7 +20,7 @@ func TestStatusOfTransfers(t *testing.T) {
 	want := []protocol.TransferStatus{{
 		Group: 3, Peer: 2, Direction: "out", Index: 9, BytesDone: 7 << 20, BytesBefore: 5 << 20, BytesTotal: 8 << 20, ElapsedMS: 1500,
 	}}
-	c.nodes[0].moves = []protocol.TransferStatus{transferStatus(&x, began.Add(1500*time.Millisecond))}
+	c.nodes[0].moves.Store(&[]protocol.TransferStatus{transferStatus(&x, began.Add(1500*time.Millisecond))})
 	for version, want := range map[protocol.Version][]protocol.TransferStatus{1: {}, protocol.VersionTransfers: want} {
 		r := c.raw(t, c.nodes[0])
 		if w := r.hello(t, protocol.Hello{Min: 1, Max: version}); w.Version != version {

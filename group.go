@@ -43,7 +43,7 @@ func (g *Group) ID() GroupID { return g.id }
 func (g *Group) Propose(ctx context.Context, data []byte) (Result, error) {
 	var result Result
 	var err error
-	if g.local() {
+	if g.serves() {
 		result, err = g.host.engine.Propose(ctx, g.id, data)
 	} else {
 		result, err = elsewhere(g, func(to NodeID) (Result, error) { return g.host.engine.ProposeAt(ctx, to, g.id, data) })
@@ -60,18 +60,19 @@ func (g *Group) Propose(ctx context.Context, data []byte) (Result, error) {
 }
 
 // Query answers request linearizably: it sees everything acknowledged anywhere before the call. A replica here that was made anew
-// and has not got to where it became a member may take long to get there: another one is asked then.
+// and has not got to where it became a member may take long to get there: another one is asked then, as where the one here is out
+// of service.
 func (g *Group) Query(ctx context.Context, request []byte) ([]byte, error) {
 	placed, _ := g.host.catalog.View().FindGroup(g.id)
-	if s, here := g.host.engine.GroupStatus(g.id); here && s.Applied >= placed.SinceOf(g.host.identity.NodeID) {
+	if s, here := g.host.engine.GroupStatus(g.id); here && s.Err == nil && s.Applied >= placed.SinceOf(g.host.identity.NodeID) {
 		return g.host.engine.Query(ctx, g.id, request)
 	}
 	return elsewhere(g, func(to NodeID) ([]byte, error) { return g.host.engine.QueryAt(ctx, to, g.id, request) })
 }
 
-// QueryStale answers request from whatever state this node's replica is in; without a replica here it is Query.
+// QueryStale answers request from whatever state this node's replica is in; without one here that serves it is Query.
 func (g *Group) QueryStale(ctx context.Context, request []byte) ([]byte, error) {
-	if g.local() {
+	if g.serves() {
 		return g.host.engine.QueryStale(ctx, g.id, request)
 	}
 	return g.Query(ctx, request)
@@ -92,10 +93,20 @@ func (g *Group) local() bool {
 	return here
 }
 
+// serves reports whether a replica of the group lives here and is not out of service.
+func (g *Group) serves() bool {
+	s, here := g.host.engine.GroupStatus(g.id)
+	return here && s.Err == nil
+}
+
 // elsewhere asks the group's members in turn until one answers, and follows the leader that one of them names
-// once: an error that says that nothing was applied is reason to ask the next, any other is the answer.
+// once: an error that says that nothing was applied is reason to ask the next, any other is the answer. Where nobody else is to be
+// asked, it is why the replica here does not serve.
 func elsewhere[T any](g *Group, ask func(NodeID) (T, error)) (out T, err error) {
 	err = &Error{Code: CodeUnknownGroup, Group: g.id, Detail: "the cluster has no such group"}
+	if s, _ := g.host.engine.GroupStatus(g.id); s.Err != nil {
+		err = s.Err
+	}
 	placed, _ := g.host.catalog.View().FindGroup(g.id)
 	asked := map[NodeID]bool{g.host.identity.NodeID: true}
 	for _, id := range slices.Concat(placed.Members.Voters, placed.Members.Learners, placed.Voters) {

@@ -89,9 +89,9 @@ func (l loop) Barrier(ctx context.Context, g GroupID) error {
 	return err
 }
 
-// Transfer asks a member where there is no replica here: administrators ask any node.
+// Transfer asks a member where no replica here serves: administrators ask any node.
 func (l loop) Transfer(ctx context.Context, g GroupID, to NodeID) error {
-	if group := l.Group(g); !group.local() {
+	if group := l.Group(g); !group.serves() {
 		_, err := elsewhere(group, func(at NodeID) (struct{}, error) { return struct{}{}, l.engine.TransferLeaderAt(ctx, at, g, to) })
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 
 	"flotilla/catalog"
@@ -126,11 +128,13 @@ func (j *Joiner) try(ctx context.Context, ask func(addr string) error) error {
 	}
 }
 
-// dialable refuses an address that others cannot dial.
+// dialable refuses an address that others cannot dial, and one that would upset the terminals and logs on which it is shown.
 func dialable(addr string) error {
-	host, port, err := net.SplitHostPort(addr)
+	host, text, err := net.SplitHostPort(addr)
 	ip, _ := netip.ParseAddr(host)
-	if err != nil || host == "" || port == "" || port == "0" || ip.IsUnspecified() || len(addr) > maxText {
+	port, errPort := strconv.ParseUint(text, 10, 16)
+	invisible := strings.ContainsFunc(addr, func(r rune) bool { return r <= ' ' || r > '~' })
+	if err != nil || host == "" || errPort != nil || port == 0 || ip.IsUnspecified() || len(addr) > maxText || invisible {
 		return &wire.Error{Code: wire.CodeBadRequest, Detail: fmt.Sprintf("nobody can dial %q: say HOST:PORT", addr)}
 	}
 	return nil

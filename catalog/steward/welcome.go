@@ -70,6 +70,9 @@ func (s *Steward) welcome(ctx context.Context, from wire.NodeID, q *admit) ([]by
 func (s *Steward) admit(ctx context.Context, q *admit) error {
 	for range attempts {
 		view := s.cfg.Meta.View()
+		if err := roomFor(view, q.Node); err != nil {
+			return err
+		}
 		n, _ := view.Topology.Find(q.Node)
 		if g, connected := s.cfg.Peers()[q.Node]; connected && g != q.Generation && n.Generation == g {
 			return &wire.Error{Code: wire.CodeUnsafe, Detail: fmt.Sprintf("node %d is running from another data directory: stop that first", q.Node)}
@@ -88,6 +91,23 @@ func (s *Steward) admit(ctx context.Context, q *admit) error {
 		return nil
 	}
 	return &wire.Error{Code: wire.CodeOverloaded, Detail: fmt.Sprintf("several data directories join as node %d", q.Node)}
+}
+
+// roomFor refuses a node too many: each is a member of group 0.
+func roomFor(v *catalog.Snapshot, id wire.NodeID) error {
+	nodes := 0
+	for _, n := range v.Topology.Nodes {
+		if n.ID == id {
+			return nil
+		}
+		if n.State != catalog.NodeRemoved {
+			nodes++
+		}
+	}
+	if nodes < wire.MaxMembers {
+		return nil
+	}
+	return &wire.Error{Code: wire.CodeConflict, Detail: fmt.Sprintf("the cluster has %d nodes, as many as it can have: remove one first", nodes)}
 }
 
 // admitted is what q's node begins with, nil while it cannot be told.

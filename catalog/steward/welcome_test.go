@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -141,6 +142,50 @@ func TestStrangersWriteNothing(t *testing.T) {
 			t.Errorf("%d commands, want one that puts the token and one that spends it", n)
 		}
 	})
+}
+
+// Whoever joins says where it is dialled. That is shown on terminals and in logs, so it has to be an address and nothing else.
+func TestAddressesOfJoiners(t *testing.T) {
+	for _, addr := range []string{
+		"", "n", "n:", ":7", "n:0", "n:65536", "n:seven", "0.0.0.0:7", "[::]:7", "n\x1b[2J:7", "n\r\n:7", "n m:7", "\u202en:7", "n:7\x00",
+		strings.Repeat("n", maxText) + ":7",
+	} {
+		s, m := member(t)
+		q := admit{Node: 7, Generation: 5, Addr: addr, Version: "v1"}
+		if _, err := s.HandleJoin(t.Context(), 7, q.append(nil)); wire.CodeOf(err) != wire.CodeBadRequest || m.count() != 0 {
+			t.Errorf("node 7 joins at %q: %v, %d proposals", addr, err, m.count())
+		}
+	}
+	for _, addr := range []string{"n:7", "node-1.example.org:7400", "10.0.0.7:7400", "[fe80::1%eth0]:7400"} {
+		if err := dialable(addr); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// There are as many nodes as group 0 can have members. One more is told so; one that is known has its place.
+func TestNodesThatAClusterCanHave(t *testing.T) {
+	s, m := member(t)
+	for id := wire.NodeID(2); id <= wire.MaxMembers; id++ {
+		m.view.Topology.Nodes = append(m.view.Topology.Nodes, catalog.Node{ID: id, Addr: "n:7", State: catalog.NodeListed})
+	}
+	m.view.Topology.Nodes = append(m.view.Topology.Nodes, catalog.Node{ID: wire.MaxMembers + 1, Addr: "n:7", State: catalog.NodeRemoved})
+	add := func(id wire.NodeID) error { return s.Admin().AddNode(t.Context(), id, "n:7") }
+	join := func(id wire.NodeID) error {
+		return s.admit(t.Context(), &admit{Node: id, Generation: 9, Addr: "n:7", Version: "v1"})
+	}
+	for _, enter := range []func(wire.NodeID) error{add, join} {
+		if err := enter(wire.MaxMembers + 2); wire.CodeOf(err) != wire.CodeConflict || m.count() != 0 {
+			t.Errorf("one node too many: %v, %d proposals", err, m.count())
+		}
+	}
+	if err := join(wire.MaxMembers); err != nil {
+		t.Errorf("a node that has its place: %v", err)
+	}
+	m.view.Topology.Nodes[1].State = catalog.NodeRemoved
+	if err := join(wire.MaxMembers + 2); err != nil {
+		t.Errorf("a node in the place of a removed one: %v", err)
+	}
 }
 
 // A token is made only where the key kept is that of the authority by which joiners know the members.

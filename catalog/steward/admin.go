@@ -26,7 +26,9 @@ func (a *Admin) AddNode(ctx context.Context, id wire.NodeID, addr string) error 
 	if err := dialable(addr); err != nil {
 		return err
 	}
-	return a.carry(ctx, func(v *catalog.Snapshot) (catalog.Change, error) { return catalog.ListNode{ID: id, Addr: addr}, roomFor(v, id) })
+	return a.carry(ctx, func(v *catalog.Snapshot) (catalog.Change, error) {
+		return catalog.ListNode{ID: id, Addr: addr}, roomFor(v, id)
+	})
 }
 
 // RemoveNode takes a node out of the cluster for good: its id never comes back. Its replicas move away first, which

@@ -179,6 +179,44 @@ func TestPowerCut(t *testing.T) {
 	checkFiles(t, dir)
 }
 
+// TestKillBeforePowerCut: a process is killed when it has written its last commit and not synced it. The next one finds the commit in the
+// system's cache and vouches for it from its start on, so no later power cut may take it away: another vote would be given in that
+// term (D1, D11, F2).
+func TestKillBeforePowerCut(t *testing.T) {
+	dir, after := t.TempDir(), t.TempDir()
+	files := logstore.NewForgetfulFiles()
+	o := logstore.Options{Dir: dir, RotateBytes: 32 << 10}.WithFiles(files)
+	s := opened(t, o)
+	do(t, s, made(1), grow(1, 1, 100))
+	path := s.ActivePath()
+	synced, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := grow(1, 2, 100)
+	u.HardState.Term, u.HardState.Vote = 2, 3
+	do(t, s, u)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	files.Written(path, synced)
+
+	s = opened(t, o)
+	told, _ := s.State(1)
+	if told.Last != 2 || told.HardState.Vote != 3 {
+		t.Fatalf("after the kill: %+v", told)
+	}
+	for name, b := range survivors(t, files, dir) {
+		if err := os.WriteFile(filepath.Join(after, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s = opened(t, logstore.Options{Dir: after, RotateBytes: 32 << 10})
+	if left, _ := s.State(1); left.Err != nil || left.Last != told.Last || left.HardState != told.HardState {
+		t.Errorf("the start told of %+v, the power cut leaves %+v", told, left)
+	}
+}
+
 func survivors(t *testing.T, files *logstore.ForgetfulFiles, dir string) map[string][]byte {
 	t.Helper()
 	image, err := files.Survivors(dir)

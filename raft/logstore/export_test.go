@@ -11,7 +11,7 @@ import (
 	"flotilla/raft/logstore/boltfile"
 )
 
-// ForgetfulFiles is a directory that, at a power cut, forgets the names that were not synced.
+// ForgetfulFiles is a directory that, at a power cut, forgets the names that were not synced, and what was written to a file (Written) that was not.
 type ForgetfulFiles struct {
 	osFiles
 	mu sync.Mutex
@@ -20,11 +20,27 @@ type ForgetfulFiles struct {
 	removed map[string][]byte
 	// moved says where the file is that a power cut leaves under a name.
 	moved map[string]string
+	// written is what a power cut leaves of files whose last commit is in the system's cache alone.
+	written map[string][]byte
 }
 
 // NewForgetfulFiles starts with what is in dir.
 func NewForgetfulFiles() *ForgetfulFiles {
-	return &ForgetfulFiles{durable: map[string]bool{}, removed: map[string][]byte{}, moved: map[string]string{}}
+	return &ForgetfulFiles{durable: map[string]bool{}, removed: map[string][]byte{}, moved: map[string]string{}, written: map[string][]byte{}}
+}
+
+// Written says that a process which was killed has left the file at path unsynced: a power cut leaves durable of it.
+func (f *ForgetfulFiles) Written(path string, durable []byte) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.written[filepath.Base(path)] = durable
+}
+
+func (f *ForgetfulFiles) sync(path string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.written, filepath.Base(path))
+	return f.osFiles.sync(path)
 }
 
 func (f *ForgetfulFiles) remove(path string) error {
@@ -72,6 +88,10 @@ func (f *ForgetfulFiles) Survivors(dir string) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for name := range f.durable {
 		if b, ok := f.removed[name]; ok {
+			files[name] = b
+			continue
+		}
+		if b, ok := f.written[name]; ok {
 			files[name] = b
 			continue
 		}

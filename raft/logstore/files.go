@@ -40,6 +40,8 @@ type fileSystem interface {
 	open(path string, flag int) (*os.File, error)
 	rename(from, to string) error
 	remove(path string) error
+	// sync makes durable what is in a file, whoever wrote it.
+	sync(path string) error
 	// syncDir makes the directory's entries durable: a rename without it may not survive a power cut (D8).
 	syncDir(dir string) error
 	list(dir string) ([]string, error)
@@ -51,6 +53,14 @@ type osFiles struct{}
 func (osFiles) open(path string, flag int) (*os.File, error) { return os.OpenFile(path, flag, 0o600) }
 func (osFiles) rename(from, to string) error                 { return os.Rename(from, to) }
 func (osFiles) remove(path string) error                     { return os.Remove(path) }
+
+func (osFiles) sync(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
 
 func (osFiles) syncDir(dir string) error {
 	d, err := os.Open(dir)

@@ -172,6 +172,12 @@ func (s *Store) load() error {
 	case r.allSuspect != nil:
 		return r.allSuspect
 	}
+	// Who was killed may have left the last commit in the system's cache alone. It is told from here on, so no power cut may take it back.
+	if n := len(r.gens); n > 0 {
+		if err := s.opts.files.sync(r.gens[n-1].path); err != nil {
+			return fmt.Errorf("sync what the last process wrote: %w", err)
+		}
+	}
 	r.finish()
 	if err := s.removeAll(append(leftovers, r.empty...)); err != nil {
 		return err

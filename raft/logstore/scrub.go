@@ -38,25 +38,15 @@ func (s *Store) Scrub(ctx context.Context, pace func(ctx context.Context, n int)
 	if err := s.Fenced(); err != nil {
 		return out, err
 	}
-	f, err := s.freeze()
-	if err != nil {
-		return out, err
-	}
-	defer f.release()
-	var found []Corrupted
-	r := newReplay(s.opts.files, func(c Corrupted) { found = append(found, c) })
-	defer r.close()
-	r.pace = func(n int) error {
+	// Events and the writer come after the files are let go of: Close holds the writer, and waits for them.
+	lost, renew, found, err := s.inspect(func(n int) error {
 		out.Blobs++
 		out.Bytes += int64(n)
 		return pace(ctx, n)
+	})
+	if err != nil {
+		return out, err
 	}
-	for i := range f.gens {
-		if err := f.replay(r, i); err != nil {
-			return out, fmt.Errorf("scrub log: %w", err)
-		}
-	}
-	lost, renew := f.verdict(r)
 	for _, c := range found {
 		s.opts.Events(c)
 	}
@@ -66,6 +56,25 @@ func (s *Store) Scrub(ctx context.Context, pace func(ctx context.Context, n int)
 		s.renew()
 	}
 	return out, nil
+}
+
+// inspect replays everything as it is at one moment, and says what it has come upon, what is lost, and whether a new file would be of use.
+func (s *Store) inspect(pace func(n int) error) (lost []loss, renew bool, found []Corrupted, err error) {
+	f, err := s.freeze()
+	if err != nil {
+		return nil, false, nil, err
+	}
+	defer f.release()
+	r := newReplay(s.opts.files, func(c Corrupted) { found = append(found, c) })
+	defer r.close()
+	r.pace = pace
+	for i := range f.gens {
+		if err := f.replay(r, i); err != nil {
+			return nil, false, nil, fmt.Errorf("scrub log: %w", err)
+		}
+	}
+	lost, renew = f.verdict(r)
+	return lost, renew, found, nil
 }
 
 // renew has another file begun by the first commit that finds it prepared.

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
+	"sync"
 	"testing"
 
 	"flotilla/raft/logstore"
@@ -184,6 +186,58 @@ func TestScrubBesideWork(t *testing.T) {
 	s.Close()
 	if _, err := s.Scrub(t.Context(), unpaced); !errors.Is(err, logstore.ErrClosed) {
 		t.Errorf("scrub of a closed store: %v", err)
+	}
+}
+
+// TestCloseWhileScrubFinds: Close waits for the files that a pass reads, and the pass, when it has found damage, for nothing that Close holds (P8).
+func TestCloseWhileScrubFinds(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	s, bounds := lived(t, dir)
+	last := bounds[1][1]
+	rot(t, dir, grow(1, last, 100).Entries[0].Data)
+	closed := make(chan error, 1)
+	var once sync.Once
+	closeIt := func() {
+		go func() { closed <- s.Close() }()
+		for _, err := s.Term(1, last); !errors.Is(err, logstore.ErrClosed); _, err = s.Term(1, last) {
+			runtime.Gosched()
+		}
+	}
+	res, err := s.Scrub(t.Context(), func(context.Context, int) error {
+		once.Do(closeIt)
+		return nil
+	})
+	if err != nil || res.Damaged[1] == nil {
+		t.Errorf("%+v, %v", res, err)
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+}
+
+// rot flips a bit of data wherever it stands in the files in dir.
+func rot(t *testing.T, dir string, data []byte) {
+	t.Helper()
+	hit := false
+	for _, name := range generations(t, dir) {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at := bytes.Index(b, data); at >= 0; at = bytes.Index(b, data) {
+			hit, b[at] = true, b[at]^1
+			if _, err := f.WriteAt(b[at:at+1], int64(at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.Close()
+	}
+	if !hit {
+		t.Fatal("nothing to rot")
 	}
 }
 

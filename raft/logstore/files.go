@@ -79,6 +79,14 @@ func (osFiles) list(dir string) ([]string, error) {
 	return names, err
 }
 
+// absent removes a leftover, if it is there.
+func absent(fs fileSystem, path string) error {
+	if err := fs.remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove leftover: %w", err)
+	}
+	return nil
+}
+
 // MakeDir creates dir and what is above it, mode 0700, as far as it is missing. Each new name is durable when it
 // returns: synced files are of no use in a directory that a power cut takes away (D8).
 func MakeDir(dir string) error { return makeDir(osFiles{}, dir) }

@@ -173,8 +173,8 @@ func boltOptions(fs fileSystem, rotateBytes int64, lockTimeout time.Duration) *b
 // yet: the first blob brings the state along.
 func createGeneration(fs fileSystem, dir, path string, opts *bolt.Options) (*bolt.DB, error) {
 	tmp := path + tmpSuffix
-	if err := fs.remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("remove leftover: %w", err)
+	if err := absent(fs, tmp); err != nil {
+		return nil, err
 	}
 	db, err := bolt.Open(tmp, 0o600, opts)
 	if err != nil {

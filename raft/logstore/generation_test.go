@@ -25,12 +25,13 @@ func (f *fullFiles) rename(from, to string) error {
 }
 
 // TestPreparationFails: a file that cannot be prepared, which happens in the background, is an error to whoever needs it
-// and no more; it is prepared again when there is room, and nothing of it stays open (P8; ENOSPC heals).
+// and no more; it is prepared again when there is room, and nothing of it stays open (P8; ENOSPC heals) or on the disk, where there
+// would soon be no room for anything else.
 func TestPreparationFails(t *testing.T) {
 	before := leak.Open(t)
-	files := &fullFiles{}
+	files, dir := &fullFiles{}, t.TempDir()
 	files.full.Store(true)
-	s, err := Open(Options{Dir: t.TempDir(), files: files})
+	s, err := Open(Options{Dir: dir, files: files})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,6 +40,9 @@ func TestPreparationFails(t *testing.T) {
 		if err := s.Commit(batch); !errors.Is(err, wire.ErrNoSpace) {
 			t.Errorf("commit without a file: %v", err)
 		}
+	}
+	if names, err := files.list(dir); err != nil || len(names) != 1 {
+		t.Errorf("beside the lock, tries that failed have left %v, %v", names, err)
 	}
 	files.full.Store(false)
 	if err := s.Commit(batch); err != nil {

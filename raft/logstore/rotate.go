@@ -52,16 +52,19 @@ func (h *housekeeper) prepare(s *Store) {
 	})
 }
 
+// prepareGeneration makes a file. One that fails is removed: it is tried again with each commit that needs it, and under another name.
 func prepareGeneration(o *Options, num uint32) (*prepared, error) {
 	path := filepath.Join(o.Dir, genName(num))
 	db, err := createGeneration(o.files, o.Dir, path, boltOptions(o.files, o.RotateBytes, o.LockTimeout))
-	if err != nil {
-		return nil, err
+	if err == nil {
+		// Room for the whole generation (a hole, no blocks): bbolt would grow it step by step, each with a sync of its
+		// own in the middle of a commit.
+		if err = resize(o.files, path, o.RotateBytes+o.RotateBytes/2); err != nil {
+			err = errors.Join(fmt.Errorf("size %s: %w", path, err), db.Close())
+		}
 	}
-	// Room for the whole generation (a hole, no blocks): bbolt would grow it step by step, each with a sync of its
-	// own in the middle of a commit.
-	if err := resize(o.files, path, o.RotateBytes+o.RotateBytes/2); err != nil {
-		return nil, errors.Join(fmt.Errorf("size %s: %w", path, err), db.Close())
+	if err != nil {
+		return nil, errors.Join(err, absent(o.files, path), absent(o.files, path+tmpSuffix))
 	}
 	return &prepared{gen: &generation{num: num, path: path, source: newSource(db, nil)}, db: db}, nil
 }

@@ -149,14 +149,13 @@ func (c *Client) writeOnce(ctx context.Context, s *session, t ticket, p *pause, 
 			switch {
 			case w.reply.Kind != protocol.ReplyWrite:
 				return writeUnknown, errUnexpected
-			case w.reply.Outcome == protocol.OutcomeSessionExpired:
+			case w.reply.Outcome == protocol.OutcomeSessionExpired, w.reply.Outcome == protocol.OutcomeAcknowledged,
+				w.reply.Outcome == protocol.OutcomeWindow: // the session is gone, or another's
 				s.expire(t)
 				if doubt == writeUnknown {
 					return writeUnknown, errors.New("the session expired meanwhile")
 				}
 				return writeElsewhere, nil
-			case w.reply.Outcome == protocol.OutcomeAcknowledged || w.reply.Outcome == protocol.OutcomeWindow:
-				return doubt, fmt.Errorf("sequence %d of session %d: %w", t.seq, t.id, errUnexpected)
 			}
 			return writeAnswered, nil
 		}

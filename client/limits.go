@@ -7,6 +7,8 @@ const (
 	// window is how far a session's writes run ahead of its oldest unfinished one. Half of what a group keeps
 	// results for, so the server's bound is never met.
 	window = 2048
+	// maxFirstSequence bounds where a session's sequences begin: far enough for no two to meet, and for none to come to the end of 64 bits.
+	maxFirstSequence = 1 << 62
 	// maxBacklogBytes bounds what waits to be written to one node: a few writes of the largest values.
 	maxBacklogBytes = 16 << 20
 	// maxPeers bounds the addresses a client remembers: twice the nodes tested.

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 
 	"flotilla/client/protocol"
@@ -25,10 +26,10 @@ type session struct {
 	}
 }
 
-// ticket is one write's place in a session.
+// ticket is one write's place in a session; all sequences below low were finished when it was given out.
 type ticket struct {
-	id  protocol.SessionID
-	seq protocol.Sequence
+	id       protocol.SessionID
+	seq, low protocol.Sequence
 }
 
 // session returns the client's session in group g, which may have to be opened yet.
@@ -50,7 +51,7 @@ func (c *Client) enter(ctx context.Context, s *session) (ticket, error) {
 	for {
 		s.mu.Lock()
 		if s.mu.id != protocol.NoSession && s.mu.next-s.mu.low < window {
-			t := ticket{s.mu.id, s.mu.next}
+			t := ticket{id: s.mu.id, seq: s.mu.next, low: s.mu.low}
 			s.mu.next++
 			s.mu.Unlock()
 			return t, nil
@@ -80,6 +81,10 @@ func (c *Client) enter(ctx context.Context, s *session) (ticket, error) {
 
 // open opens the session on behalf of all who wait for it. An opening whose reply was lost leaves a session that
 // nobody uses: it is the first to be evicted.
+//
+// Where its sequences begin is drawn. A cluster that was made anew from a backup gives ids out again which the one before it has given
+// to others since, and those may be here still. Two that hold the same session are far apart then, so the group refuses the one that
+// is behind; with the same sequences each would get the results of what the other has written.
 func (c *Client) open(ctx context.Context, s *session) error {
 	w := newCall()
 	defer w.release()
@@ -90,7 +95,8 @@ func (c *Client) open(ctx context.Context, s *session) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {
-		s.mu.id, s.mu.low, s.mu.next = w.reply.Session, 1, 1
+		first := 1 + protocol.Sequence(rand.Uint64N(maxFirstSequence))
+		s.mu.id, s.mu.low, s.mu.next = w.reply.Session, first, first
 		s.mu.finished = [window]bool{}
 	}
 	close(s.mu.opening)
@@ -103,7 +109,7 @@ func (s *session) mark(t ticket) protocol.Sequence {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mu.id != t.id {
-		return 1
+		return t.low
 	}
 	return s.mu.low
 }
@@ -126,7 +132,7 @@ func (s *session) finish(t ticket) {
 	}
 }
 
-// expire forgets the session t belongs to: the group does not know it any more.
+// expire forgets the session t belongs to: the group does not know it any more, or knows it as another's.
 func (s *session) expire(t ticket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

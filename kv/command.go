@@ -19,7 +19,7 @@ type SessionID uint64
 // NoSession marks a command outside of any session: repeated, it happens again.
 const NoSession SessionID = 0
 
-// Sequence numbers the commands of a session, from 1.
+// Sequence numbers the commands of a session, rising, from wherever the client begins; 0 is none.
 type Sequence uint64
 
 // Precondition is what a write demands of its key's revision. The zero value demands nothing.

@@ -9,8 +9,9 @@
 // remembers the revision of its last write. A precondition names the revision a key must have, 0 for "must
 // not exist".
 //
-// Sessions: OpOpen returns a session id, unique in the group. Commands of a session carry a sequence
-// number from 1 and a mark below which the client will never ask again. The result of a sequence is kept
+// Sessions: OpOpen returns a session id, unique in the group; a state that was restored from a backup gives those out again that were
+// opened after it, so clients begin their sequences where nobody else does. Commands of a session carry a rising sequence
+// number and a mark below which the client will never ask again. The result of a sequence is kept
 // until the mark has passed it; a repeated sequence gets the kept result and changes nothing (N7). How many
 // sessions and results are kept is bounded (limits.go); the least recently used session, by log order,
 // goes first, and its commands are refused with StatusSessionExpired ever after.

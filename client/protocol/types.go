@@ -25,7 +25,8 @@ type SessionID uint64
 // NoSession marks a write outside of any session: repeated, it may happen again.
 const NoSession SessionID = 0
 
-// Sequence numbers the writes of a session, from 1.
+// Sequence numbers the writes of a session, rising; 0 is none. Where to begin is best drawn: a cluster made anew from a backup gives
+// the ids of later sessions out again, and who holds the same one must not have the same sequences.
 type Sequence uint64
 
 // Precondition is what a write demands of its key's revision. The zero value demands nothing.

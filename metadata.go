@@ -101,12 +101,16 @@ func (m *metadata) wantsVoter(g GroupID, id NodeID) bool {
 // View is the catalog as applied here.
 func (m *metadata) View() *catalog.Snapshot { return m.host.catalog.View() }
 
-// ProposeMeta has a command applied by group 0 and returns its result once it has taken effect here.
+// ProposeMeta has a command applied by group 0 and returns its result once it has taken effect here. What is agreed on and cannot be
+// waited for here has an unknown outcome: any other error of the wait would say that nothing was done.
 func (m *metadata) ProposeMeta(ctx context.Context, command []byte) ([]byte, error) {
 	meta := m.host.Group(wire.MetadataGroup)
 	result, err := meta.Propose(ctx, command)
-	if err == nil {
-		err = meta.Wait(ctx, result.Index)
+	if err != nil {
+		return nil, err
 	}
-	return result.Value, err
+	if err := meta.Wait(ctx, result.Index); err != nil {
+		return nil, &wire.Error{Code: wire.CodeUnknownOutcome, Group: wire.MetadataGroup, Cause: err, Detail: "agreed on, but this node has not got so far"}
+	}
+	return result.Value, nil
 }

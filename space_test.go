@@ -54,3 +54,33 @@ func pauseFor(t testing.TB, d time.Duration) {
 	defer cancel()
 	<-ctx.Done()
 }
+
+// TestAgreedOnAndNotHere: what group 0 has agreed on may have happened, also for who asked a node that cannot take it in: told that
+// nothing was done, an administrator would ask another node, and have two groups (N7).
+func TestAgreedOnAndNotHere(t *testing.T) {
+	simulated(t, 3, func(t *testing.T, c *testCluster) {
+		var full atomic.Bool
+		c.change = func(cfg *flotilla.Config) {
+			if cfg.NodeID == 3 {
+				flotilla.SetCatalogSpace(cfg, func(string) (int64, error) {
+					if full.Load() {
+						return 1 << 20, nil
+					}
+					return 1 << 40, nil
+				})
+			}
+		}
+		c.openAll()
+		c.lead(1, 2, 3)
+		full.Store(true)
+		before := len(c.hosts[1].Groups())
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		_, err := c.hosts[3].Admin().CreateGroup(ctx, "", nil)
+		if made := len(c.hosts[1].Groups()) - before; made != 1 || flotilla.CodeOf(err) != flotilla.CodeUnknownOutcome {
+			t.Errorf("%d groups were made, and who asked is told %v", made, err)
+		}
+		full.Store(false)
+		eventually(t, "the node has heard of the group", func() bool { return len(c.hosts[3].Groups()) == before+1 })
+	})
+}

@@ -30,6 +30,9 @@ const (
 	readBufferBytes = 64 << 10
 	// growBytes is how much room a longer frame gets at a time, as its bytes really arrive.
 	growBytes = 256 << 10
+	// writeStep is how much of what was gathered is given to the stream at a time, and has the timeout of a write: a slow link takes
+	// that, but not all the megabytes that may have come together.
+	writeStep = 1 << 20
 	// spareBytes bounds the buffers a Writer keeps for the next batch.
 	spareBytes = 1 << 20
 )

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 )
@@ -22,7 +23,7 @@ type Stream interface {
 	SetWriteDeadline(t time.Time) error
 }
 
-// Writer gathers frames from many goroutines and writes all that is pending with one Write. Adding never
+// Writer gathers frames from many goroutines and writes all that is pending with one Write, unless that is very much. Adding never
 // blocks. Run, called by one goroutine, does the writing.
 type Writer struct {
 	limit   int
@@ -33,7 +34,7 @@ type Writer struct {
 		sync.Mutex
 		pending []byte
 		spare   []byte
-		// writing is the number of bytes in the Write under way.
+		// writing is the number of bytes that were taken to be written and are not.
 		writing int
 		closed  bool
 		// moved is closed when bytes have been written, or none will be any more; nil while nobody waits for that.
@@ -41,7 +42,7 @@ type Writer struct {
 	}
 }
 
-// NewWriter returns a Writer that takes frames until limitBytes wait, and gives each Write the timeout.
+// NewWriter returns a Writer that takes frames until limitBytes wait, and ends when not even a writeStep could be written in the timeout.
 func NewWriter(limitBytes int, timeout time.Duration) *Writer {
 	return &Writer{limit: limitBytes, timeout: timeout, wake: make(chan struct{}, 1)}
 }
@@ -136,17 +137,18 @@ func (w *Writer) signal() {
 func (w *Writer) Run(s Stream) error {
 	for range w.wake {
 		batch, closed := w.take()
-		if len(batch) > 0 {
-			if err := s.SetWriteDeadline(time.Now().Add(w.timeout)); err != nil {
+		for piece := range slices.Chunk(batch, writeStep) {
+			err := s.SetWriteDeadline(time.Now().Add(w.timeout))
+			if err == nil {
+				_, err = s.Write(piece)
+			}
+			if err != nil {
 				w.Close()
 				return err
 			}
-			if _, err := s.Write(batch); err != nil {
-				w.Close()
-				return err
-			}
-			w.giveBack(batch)
+			w.wrote(len(piece))
 		}
+		w.giveBack(batch)
 		if closed {
 			return nil
 		}
@@ -164,11 +166,18 @@ func (w *Writer) take() (batch []byte, closed bool) {
 	return batch, w.mu.closed
 }
 
+// wrote notes that n more bytes are the stream's.
+func (w *Writer) wrote(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mu.writing -= n
+	w.tell()
+}
+
+// giveBack lets the next batch have the room of this one.
 func (w *Writer) giveBack(batch []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.mu.writing = 0
-	w.tell()
 	if cap(batch) <= spareBytes {
 		w.mu.spare = batch[:0]
 	}

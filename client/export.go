@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"time"
 
 	"flotilla/client/protocol"
@@ -106,7 +105,7 @@ func (c *Client) connectExport(ctx context.Context, g wire.GroupID) (*link, erro
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, dialTimeout, noAnswer(dialTimeout))
 	defer cancel()
-	addr, err := net.ResolveUDPAddr("udp", p.addr)
+	addr, err := resolve(ctx, p.addr)
 	if err != nil {
 		return nil, err
 	}

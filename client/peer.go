@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -150,7 +151,7 @@ func (c *Client) dial(p *peer) {
 func (c *Client) establish(addr string) (*conn, error) {
 	ctx, cancel := context.WithTimeoutCause(c.life, dialTimeout, noAnswer(dialTimeout))
 	defer cancel()
-	udp, err := net.ResolveUDPAddr("udp", addr)
+	udp, err := resolve(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -164,6 +165,23 @@ func (c *Client) establish(addr string) (*conn, error) {
 		return nil, ErrClosed
 	}
 	return cn, nil
+}
+
+// resolve finds the address, anew at each attempt: names move. Within ctx, as nobody waits for a name service longer than for a node.
+func resolve(ctx context.Context, addr string) (net.Addr, error) {
+	host, service, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	port, err := net.DefaultResolver.LookupPort(ctx, "udp", service)
+	if err != nil {
+		return nil, err
+	}
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, err
+	}
+	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(ips[0].Unmap(), uint16(port))), nil
 }
 
 // link is a fresh connection on which the hellos have been exchanged.

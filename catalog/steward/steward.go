@@ -156,9 +156,9 @@ func (s *Steward) start(ctx context.Context, t task, what string, rest time.Dura
 		return
 	}
 	s.tasks.Go(func() {
-		ctx, cancel := context.WithTimeout(ctx, taskTimeout)
+		timed, cancel := context.WithTimeout(ctx, taskTimeout)
 		defer cancel()
-		err := do(ctx)
+		err := do(timed)
 		s.end(t, err, rest)
 		if err != nil && ctx.Err() == nil && s.cfg.Events != nil {
 			s.cfg.Events(StepFailed{Group: t.group, Step: what, Err: err})

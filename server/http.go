@@ -138,9 +138,10 @@ func writeJSON(w http.ResponseWriter, code int, v any) {
 	_ = json.NewEncoder(w).Encode(v) // a client that is gone is the only error
 }
 
-// writeProblem answers with a JSON error.
+// writeProblem answers with a JSON error. Who is told when to try again does so without a thought, so nobody is whose write may have
+// happened.
 func writeProblem(w http.ResponseWriter, code int, p protocol.Problem) {
-	if code == http.StatusServiceUnavailable {
+	if p.Class == protocol.ClassUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
 	writeJSON(w, code, p)

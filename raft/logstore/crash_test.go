@@ -179,9 +179,9 @@ func TestPowerCut(t *testing.T) {
 	checkFiles(t, dir)
 }
 
-// TestKillBeforePowerCut: a process is killed when it has written its last commit and not synced it. The next one finds the commit in the
-// system's cache and vouches for it from its start on, so no later power cut may take it away: another vote would be given in that
-// term (D1, D11, F2).
+// TestKillBeforePowerCut: a process is killed when it has written the meta page of its last commit and not synced it; or the sync failed, and the
+// system takes the page for written. The next one finds the commit in the system's cache and vouches for it from its start on, so
+// no later power cut may take it away: another vote would be given in that term (D1, D11, F2).
 func TestKillBeforePowerCut(t *testing.T) {
 	dir, after := t.TempDir(), t.TempDir()
 	files := logstore.NewForgetfulFiles()
@@ -189,7 +189,7 @@ func TestKillBeforePowerCut(t *testing.T) {
 	s := opened(t, o)
 	do(t, s, made(1), grow(1, 1, 100))
 	path := s.ActivePath()
-	synced, err := os.ReadFile(path)
+	before, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,8 @@ func TestKillBeforePowerCut(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	files.Written(path, synced)
+	_, meta := logstore.JournalRoot(t, path)
+	files.Unsynced(path, meta, before[meta:meta+4096])
 
 	s = opened(t, o)
 	told, _ := s.State(1)

@@ -11,7 +11,7 @@ import (
 	"flotilla/raft/logstore/boltfile"
 )
 
-// ForgetfulFiles is a directory that, at a power cut, forgets the names that were not synced, and what was written to a file (Written) that was not.
+// ForgetfulFiles is a directory that, at a power cut, forgets the names that were not synced, and the page of a file that was not (Unsynced).
 type ForgetfulFiles struct {
 	osFiles
 	mu sync.Mutex
@@ -20,27 +20,34 @@ type ForgetfulFiles struct {
 	removed map[string][]byte
 	// moved says where the file is that a power cut leaves under a name.
 	moved map[string]string
-	// written is what a power cut leaves of files whose last commit is in the system's cache alone.
-	written map[string][]byte
+	// unsynced are pages of files that the system has in its cache alone and does not write by itself, as a power cut finds them.
+	unsynced map[string]unsyncedPage
 }
 
 // NewForgetfulFiles starts with what is in dir.
 func NewForgetfulFiles() *ForgetfulFiles {
-	return &ForgetfulFiles{durable: map[string]bool{}, removed: map[string][]byte{}, moved: map[string]string{}, written: map[string][]byte{}}
+	return &ForgetfulFiles{durable: map[string]bool{}, removed: map[string][]byte{}, moved: map[string]string{}, unsynced: map[string]unsyncedPage{}}
 }
 
-// Written says that a process which was killed has left the file at path unsynced: a power cut leaves durable of it.
-func (f *ForgetfulFiles) Written(path string, durable []byte) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.written[filepath.Base(path)] = durable
+type unsyncedPage struct {
+	off     int64
+	durable []byte
 }
 
-func (f *ForgetfulFiles) sync(path string) error {
+// Unsynced says that the page at off of the file at path is in the system's cache alone; the disk has what durable is.
+func (f *ForgetfulFiles) Unsynced(path string, off int64, durable []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.written, filepath.Base(path))
-	return f.osFiles.sync(path)
+	f.unsynced[filepath.Base(path)] = unsyncedPage{off, durable}
+}
+
+func (f *ForgetfulFiles) settle(path string, off int64) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if name := filepath.Base(path); f.unsynced[name].off == off {
+		delete(f.unsynced, name)
+	}
+	return f.osFiles.settle(path, off)
 }
 
 func (f *ForgetfulFiles) remove(path string) error {
@@ -91,10 +98,6 @@ func (f *ForgetfulFiles) Survivors(dir string) (map[string][]byte, error) {
 			files[name] = b
 			continue
 		}
-		if b, ok := f.written[name]; ok {
-			files[name] = b
-			continue
-		}
 		at := name
 		if to, ok := f.moved[name]; ok {
 			at = to
@@ -102,6 +105,9 @@ func (f *ForgetfulFiles) Survivors(dir string) (map[string][]byte, error) {
 		b, err := os.ReadFile(filepath.Join(dir, at))
 		if err != nil {
 			return nil, err
+		}
+		if p, ok := f.unsynced[name]; ok {
+			copy(b[p.off:], p.durable)
 		}
 		files[name] = b
 	}

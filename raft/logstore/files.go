@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"flotilla/raft/logstore/boltfile"
 )
 
 // Names in the directory.
@@ -40,8 +42,8 @@ type fileSystem interface {
 	open(path string, flag int) (*os.File, error)
 	rename(from, to string) error
 	remove(path string) error
-	// sync makes durable what is in a file, whoever wrote it.
-	sync(path string) error
+	// settle writes the page at off of a file again, as it is, and makes durable what is in the file, whoever wrote it.
+	settle(path string, off int64) error
 	// syncDir makes the directory's entries durable: a rename without it may not survive a power cut (D8).
 	syncDir(dir string) error
 	list(dir string) ([]string, error)
@@ -54,12 +56,16 @@ func (osFiles) open(path string, flag int) (*os.File, error) { return os.OpenFil
 func (osFiles) rename(from, to string) error                 { return os.Rename(from, to) }
 func (osFiles) remove(path string) error                     { return os.Remove(path) }
 
-func (osFiles) sync(path string) error {
-	f, err := os.Open(path)
+func (osFiles) settle(path string, off int64) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	page := make([]byte, boltfile.PageSize)
+	if _, err = f.ReadAt(page, off); err == nil {
+		_, err = f.WriteAt(page, off)
+	}
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 func (osFiles) syncDir(dir string) error {

@@ -172,11 +172,8 @@ func (s *Store) load() error {
 	case r.allSuspect != nil:
 		return r.allSuspect
 	}
-	// Who was killed may have left the last commit in the system's cache alone. It is told from here on, so no power cut may take it back.
-	if n := len(r.gens); n > 0 {
-		if err := s.opts.files.sync(r.gens[n-1].path); err != nil {
-			return fmt.Errorf("sync what the last process wrote: %w", err)
-		}
+	if err := s.settle(r.gens); err != nil {
+		return err
 	}
 	r.finish()
 	if err := s.removeAll(append(leftovers, r.empty...)); err != nil {
@@ -196,6 +193,20 @@ func (s *Store) load() error {
 	s.chooseDrain()
 	s.opened(r)
 	s.house.prepare(s)
+	return nil
+}
+
+// settle makes the last commit durable before anybody is told of it, so that no power cut takes it back after that. A process that was killed may
+// have left its meta page in the system's cache alone; or its sync failed, and the system takes the page for written since, so it is
+// written again. All else was synced before that page was written.
+func (s *Store) settle(gens []*generation) error {
+	if len(gens) == 0 {
+		return nil
+	}
+	g := gens[len(gens)-1]
+	if err := s.opts.files.settle(g.path, g.source.file.MetaAt()); err != nil {
+		return fmt.Errorf("sync what the last process wrote: %w", err)
+	}
 	return nil
 }
 

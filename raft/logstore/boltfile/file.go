@@ -72,6 +72,9 @@ func Open(f *os.File, path string) (*File, error) {
 // LastTx is the number of the last transaction in the file. The meta page that says so has a checksum.
 func (p *File) LastTx() uint64 { return p.meta.tx }
 
+// MetaAt is where in the file the meta page begins that says so.
+func (p *File) MetaAt() int64 { return int64(p.meta.tx%2) * PageSize }
+
 // Bytes is how much of the file is in use.
 func (p *File) Bytes() int64 { return int64(p.meta.end) * PageSize }
 

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"flotilla/catalog"
+	"flotilla/raft/wire"
 )
 
 // remember takes from kept data what it was made with: nodes, groups and ports were fixed then, so silence means them.
@@ -27,12 +28,14 @@ func (d *devCluster) remember(s *settings) error {
 	if !v.Born || !found || err != nil {
 		return nil // no birth of ours: opening it says what it is
 	}
+	meta, _ := v.FindGroup(wire.MetadataGroup)
+	born := len(meta.Origin.Voters) + len(meta.Origin.Learners) // others may have been announced since
 	contradicted := false
 	for _, x := range []struct {
 		flag string
 		now  *int
 		made int
-	}{{"nodes", &d.size, len(v.Topology.Nodes)}, {"groups", &d.groups, int(v.Settings.Groups)}, {"base-port", &d.base, port}} {
+	}{{"nodes", &d.size, born}, {"groups", &d.groups, int(v.Settings.Groups)}, {"base-port", &d.base, port}} {
 		contradicted = contradicted || s.given(x.flag) && *x.now != x.made
 		*x.now = x.made
 	}

@@ -19,6 +19,10 @@ type Refounding struct {
 	Epoch epoch.Epoch
 }
 
+// versionMargin is how far topology and routing are above those that were saved: the other cluster may have gone on since, and who has
+// heard of that takes nothing older. A million changes are more than a cluster lives to see.
+const versionMargin = 1_000_000
+
 // Of returns what the node self writes: everybody's the same but for the Identity, whose Generation is drawn.
 //
 // Nothing of the other cluster's members is left: their ids and tombstones are not this cluster's, and they refuse each
@@ -29,8 +33,8 @@ func (r *Refounding) Of(self wire.NodeID) (catalog.Identity, catalog.Snapshot) {
 	return id, catalog.Snapshot{
 		Settings: r.Old.Settings, Groups: r.Groups(), Epoch: r.Epoch, EpochTerm: r.Old.EpochTerm, Applied: r.Old.Applied,
 		// Both rise, for clients that remember the other ones.
-		Topology: catalog.Topology{Version: r.Old.Topology.Version + 1, Nodes: r.listed()},
-		Routing:  catalog.Routing{Version: r.Old.Routing.Version + 1, Shards: r.Old.Routing.Shards},
+		Topology: catalog.Topology{Version: r.Old.Topology.Version + versionMargin, Nodes: r.listed()},
+		Routing:  catalog.Routing{Version: r.Old.Routing.Version + versionMargin, Shards: r.Old.Routing.Shards},
 	}
 }
 
@@ -38,7 +42,7 @@ func (r *Refounding) Of(self wire.NodeID) (catalog.Identity, catalog.Snapshot) {
 // other archive: the old cluster's nodes may still run at these very addresses, with certificates of this authority. Nor is it that of a
 // beginning above another epoch: such nodes would take each other for stale.
 func (r *Refounding) ClusterID() wire.ClusterID {
-	return r.clusterID([]byte("flotilla-refounding"), r.Archive[:], binary.BigEndian.AppendUint64(nil, uint64(r.Epoch)))
+	return r.clusterID([]byte("flotilla-refounding-2"), r.Archive[:], binary.BigEndian.AppendUint64(nil, uint64(r.Epoch)))
 }
 
 // Groups are those of Old. Each takes its voters where the one before left off, so that no node has two replicas more than another

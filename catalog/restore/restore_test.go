@@ -258,7 +258,7 @@ func TestRestore(t *testing.T) {
 func checkNode(t *testing.T, m *made, self wire.NodeID) {
 	t.Helper()
 	v := m.view
-	if v.Settings != old().Settings || v.Routing.Shards != old().Routing.Shards || v.Topology.Version != 5 || v.Routing.Version != 3 || len(v.Tokens) != 0 {
+	if v.Settings != old().Settings || v.Routing.Shards != old().Routing.Shards || v.Topology.Version < 500_000 || v.Routing.Version < 500_000 || len(v.Tokens) != 0 {
 		t.Errorf("node %d: %+v, topology %d, routing %d, %d tokens", self, v.Settings, v.Topology.Version, v.Routing.Version, len(v.Tokens))
 	}
 	if v.Epoch != 9+EpochMargin || v.EpochTerm != 5 || v.Applied != 20 || v.Identity.NodeID != self || v.Incarnation != 0 {

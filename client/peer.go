@@ -167,8 +167,9 @@ func (c *Client) establish(addr string) (*conn, error) {
 	return cn, nil
 }
 
-// resolve finds the address, anew at each attempt: names move. Within ctx, as nobody waits for a name service longer than for a node.
-func resolve(ctx context.Context, addr string) (net.Addr, error) {
+// resolve is net.ResolveUDPAddr within ctx: nobody waits for a name service longer than for a node. It is asked at each attempt, as
+// names move.
+func resolve(ctx context.Context, addr string) (*net.UDPAddr, error) {
 	host, service, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, err
@@ -177,11 +178,23 @@ func resolve(ctx context.Context, addr string) (net.Addr, error) {
 	if err != nil {
 		return nil, err
 	}
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
-	if err != nil {
-		return nil, err
+	ips := []netip.Addr{netip.IPv4Unspecified()}
+	if host != "" {
+		if ips, err = net.DefaultResolver.LookupNetIP(ctx, "ip", host); err != nil {
+			return nil, err
+		}
 	}
-	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(ips[0].Unmap(), uint16(port))), nil
+	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(preferred(ips), uint16(port))), nil
+}
+
+// preferred is the first address of IPv4, which is where nodes listen that were told of a port only, else the first one.
+func preferred(ips []netip.Addr) netip.Addr {
+	for _, ip := range ips {
+		if ip.Unmap().Is4() {
+			return ip.Unmap()
+		}
+	}
+	return ips[0]
 }
 
 // link is a fresh connection on which the hellos have been exchanged.

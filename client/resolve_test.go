@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -18,21 +18,42 @@ func TestSilentNameService(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}
-	synctest.Test(t, func(t *testing.T) {
-		c := &Client{}
-		c.life, c.end = context.WithCancelCause(context.Background())
-		c.mu.peers = make(map[string]*peer)
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		p := c.peer("node.example:7400")
-		if _, err := c.connection(ctx, p); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("connection: %v", err)
+	c := &Client{}
+	c.life, c.end = context.WithCancelCause(context.Background())
+	c.mu.peers = make(map[string]*peer)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := c.connection(ctx, c.peer("node.example:7400")); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("connection: %v", err)
+	}
+	began := time.Now()
+	c.end(ErrClosed)
+	c.tasks.Wait()
+	if took := time.Since(began); took > dialTimeout/2 {
+		t.Errorf("the client could be closed after %v", took)
+	}
+}
+
+// TestResolvesAsTheSystemDoes: an address means what it means to net.ResolveUDPAddr, which takes no context: of several the first of IPv4,
+// as nodes listen on 127.0.0.1 where nothing else is said.
+func TestResolvesAsTheSystemDoes(t *testing.T) {
+	for _, addr := range []string{"127.0.0.1:7400", "[::1]:7400", "[::ffff:127.0.0.1]:7400", "localhost:7400", "localhost:https", ":7400"} {
+		want, err := net.ResolveUDPAddr("udp", addr)
+		if err != nil {
+			t.Fatal(err)
 		}
-		began := time.Now()
-		c.end(ErrClosed)
-		c.tasks.Wait()
-		if took := time.Since(began); took != 0 {
-			t.Errorf("the client could be closed after %v", took)
+		got, err := resolve(t.Context(), addr)
+		if err != nil || got.Port != want.Port || !got.IP.Equal(want.IP) && !(got.IP.IsUnspecified() && want.IP == nil) {
+			t.Errorf("%s is %v, want %v: %v", addr, got, want, err)
 		}
-	})
+	}
+	for _, addr := range []string{"", "localhost", "127.0.0.1:nothing", "127.0.0.1:70000"} {
+		if got, err := resolve(t.Context(), addr); err == nil {
+			t.Errorf("%q is %v", addr, got)
+		}
+	}
+	both := []netip.Addr{netip.MustParseAddr("::1"), netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2")}
+	if got := preferred(both); got != both[1] {
+		t.Errorf("preferred %v", got)
+	}
 }

@@ -21,7 +21,7 @@ type moving struct {
 func (s *Store) chooseDrain() {
 	w := &s.writer
 	w.moving = nil
-	if len(w.order) == 0 || w.order[0] == w.gen || w.order[0].num == w.pinned {
+	if len(w.order) == 0 || w.order[0] == w.gen {
 		return
 	}
 	oldest := w.order[0]
@@ -66,8 +66,8 @@ func (s *Store) leftovers(recs []record) []record {
 		if g != nil {
 			var err error
 			if recs, done, err = s.moveGroup(recs, g, m.gen, &budget); err != nil {
-				// Keep the file: the next start tells what is lost.
-				s.writer.pinned, s.writer.moving = m.gen.num, nil
+				// Keep the file: a scrub, or the next start, tells what is lost. It is tried again when the next file is begun.
+				s.writer.moving = nil
 				return recs
 			}
 		}

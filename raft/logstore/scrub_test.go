@@ -215,6 +215,40 @@ func TestCloseWhileScrubFinds(t *testing.T) {
 	}
 }
 
+// TestSpaceReturnsAfterRot: a file that cannot be drained because one group's entry in it has rotted keeps all later ones until a pass has
+// found the rot, and no longer: then what others have in it is carried along again (N3).
+func TestSpaceReturnsAfterRot(t *testing.T) {
+	dir := t.TempDir()
+	s := opened(t, logstore.Options{Dir: dir, RotateBytes: 64 << 10})
+	do(t, s, made(1), made(2), made(3), grow(2, 1, 1000), grow(3, 1, 500))
+	rot(t, dir, grow(2, 1, 1000).Entries[0].Data)
+	next := wire.Index(1)
+	work := func(commits int) {
+		for range commits {
+			u := grow(1, next, 10_000)
+			u.CompactTo = next - 1
+			next++
+			do(t, s, u)
+			s.Quiesce()
+		}
+	}
+	work(100)
+	if n := s.Stats().Generations; n < 10 {
+		t.Fatalf("%d files: a rotten entry was carried along", n)
+	}
+	res, err := s.Scrub(t.Context(), unpaced)
+	if err != nil || res.Damaged[2] == nil || len(res.Damaged) != 1 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	work(40)
+	if n := s.Stats().Generations; n > 4 {
+		t.Errorf("%d files hold two entries", n)
+	}
+	if es, err := s.Entries(3, nil, 1, 2, 1); err != nil || len(es[0].Data) != 500 {
+		t.Errorf("the entry beside the rot: %v", err)
+	}
+}
+
 // rot flips a bit of data wherever it stands in the files in dir.
 func rot(t *testing.T, dir string, data []byte) {
 	t.Helper()

@@ -115,8 +115,7 @@ type writer struct {
 	counts spanCounts
 	order  []*generation
 	moving *moving
-	pinned uint32 // generation that cannot be drained because it cannot be read
-	low    bool   // entries are being refused for lack of space
+	low    bool // entries are being refused for lack of space
 
 	buf    []byte
 	recs   []record

@@ -34,7 +34,7 @@ type Writer struct {
 		sync.Mutex
 		pending []byte
 		spare   []byte
-		// writing is the number of bytes that were taken to be written and are not.
+		// writing is the size of the batch that is being written, which is held until all of it is.
 		writing int
 		closed  bool
 		// moved is closed when bytes have been written, or none will be any more; nil while nobody waits for that.
@@ -146,7 +146,6 @@ func (w *Writer) Run(s Stream) error {
 				w.Close()
 				return err
 			}
-			w.wrote(len(piece))
 		}
 		w.giveBack(batch)
 		if closed {
@@ -166,18 +165,12 @@ func (w *Writer) take() (batch []byte, closed bool) {
 	return batch, w.mu.closed
 }
 
-// wrote notes that n more bytes are the stream's.
-func (w *Writer) wrote(n int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.mu.writing -= n
-	w.tell()
-}
-
 // giveBack lets the next batch have the room of this one.
 func (w *Writer) giveBack(batch []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.mu.writing = 0
+	w.tell()
 	if cap(batch) <= spareBytes {
 		w.mu.spare = batch[:0]
 	}

@@ -133,6 +133,9 @@ func (h *fakeHost) GroupOf(s wire.Shard) wire.GroupID {
 
 func (h *fakeHost) Propose(ctx context.Context, g wire.GroupID, command []byte) ([]byte, error) {
 	h.b.proposals.Add(1)
+	if err := context.Cause(ctx); err != nil {
+		return nil, &wire.Error{Code: wire.CodeTimeout, Group: g, Cause: err}
+	}
 	f := faultNone
 	if h.b.fault != nil {
 		f = h.b.fault(h.id, g)

@@ -17,11 +17,8 @@ import (
 // revisionHeader carries a key's revision.
 const revisionHeader = "X-Flotilla-Revision"
 
-// kv serves one key.
+// kv serves one key. Its time begins when all of the request is here; how long that may take is the listener's.
 func (s *Server) kv(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), httpTimeout)
-	defer cancel()
-	defer context.AfterFunc(s.life, cancel)()
 	key, query, refusal := parseKey(r)
 	if refusal != nil {
 		s.writeError(w, refusal)
@@ -31,15 +28,21 @@ func (s *Server) kv(w http.ResponseWriter, r *http.Request) {
 		s.writeError(w, notServing(err))
 		return
 	}
+	var value []byte
+	if r.Method == http.MethodPut {
+		var err error
+		if value, err = io.ReadAll(r.Body); err != nil { // bounded by MaxBytesReader
+			s.writeError(w, bodyError(err))
+			return
+		}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), httpTimeout)
+	defer cancel()
+	defer context.AfterFunc(s.life, cancel)()
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 		s.httpGet(ctx, w, key, query)
 	case http.MethodPut:
-		value, err := io.ReadAll(r.Body) // bounded by MaxBytesReader
-		if err != nil {
-			s.writeError(w, bodyError(err))
-			return
-		}
 		s.httpWrite(ctx, w, kv.Command{Op: kv.OpPut, Key: key, Value: value}, query)
 	case http.MethodDelete:
 		s.httpWrite(ctx, w, kv.Command{Op: kv.OpDelete, Key: key}, query)

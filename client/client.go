@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,7 +74,6 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 // firstRoutes asks the endpoints in turn until one knows the routes. Refused certificates end it once all refuse.
 func (c *Client) firstRoutes(ctx context.Context) error {
 	pause := newPause()
-	authFailures := 0
 	for patience := firstPatience; ; patience = min(2*patience, attemptTimeout) {
 		attempt, cancel := context.WithTimeoutCause(ctx, patience, noAnswer(patience))
 		err := c.refresh(attempt)
@@ -81,16 +81,21 @@ func (c *Client) firstRoutes(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		if isAuth(err) && !errors.Is(err, errBackoff) {
-			authFailures++
-		}
-		if authFailures >= len(c.endpoints) {
+		if isAuth(err) && c.refusedByAll() {
 			return err
 		}
 		if w := wrapEnd(ctx, pause.wait(ctx), err); w != nil {
 			return w
 		}
 	}
+}
+
+// refusedByAll reports whether certificates were what the last attempt at each endpoint failed for.
+func (c *Client) refusedByAll() bool {
+	return !slices.ContainsFunc(c.endpoints, func(addr string) bool {
+		p := c.peer(addr)
+		return p == nil || !isAuth(p.failure())
+	})
 }
 
 // spawn runs fn in a goroutine that Close joins; it refuses when the client is closed.

@@ -64,6 +64,13 @@ func (p *peer) standing(now time.Time) standing {
 	return standsFree
 }
 
+// failure is how the last attempt to connect ended, nil if that succeeded or there was none.
+func (p *peer) failure() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.failed
+}
+
 // live returns the connection if it stands; p.mu is held.
 func (p *peer) live() *conn {
 	if p.mu.conn == nil {

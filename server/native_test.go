@@ -508,3 +508,25 @@ func TestOneDeadEndpoint(t *testing.T) {
 		}
 	}
 }
+
+// TestStrangerAmongEndpoints: one endpoint that is another cluster's, however often it refuses, does not keep a client from waiting for
+// those that are down, and from finding them as they come up.
+func TestStrangerAmongEndpoints(t *testing.T) {
+	c, other := newCluster(t, newBackend(1), 1, defaultLimits()), newCluster(t, newBackend(1), 1, defaultLimits())
+	addr := c.nodes[0].addr
+	c.nodes[0].stop()
+	cfg := client.Config{TLS: clientTLS(t, c.ca, "test"), Endpoints: []string{addr, other.nodes[0].addr}}
+	short, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if _, err := client.Dial(short, cfg); err == nil || short.Err() == nil {
+		t.Errorf("gave up although one endpoint has not answered: %v", err)
+	}
+	c.start(t, 1, addr, defaultLimits())
+	cl, err := client.Dial(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cl.Close(); err != nil {
+		t.Error(err)
+	}
+}

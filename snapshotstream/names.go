@@ -14,6 +14,7 @@ import (
 //
 //	snap/GROUP/INDEX-TERM.snap      whole snapshots; zeros in front make names sort as numbers do
 //	snap/GROUP/INDEX-TERM.snap.tmp  one being made
+//	snap/GROUP/INDEX-TERM.naming.snap.tmp  says that a name is being given, which may not be durable
 //	snap/GROUP/INDEX-TERM.snap.bad  one that was found damaged, the latest of the group
 //	recv/GROUP-ID.part              one being received: its bytes are where the finished file has them
 //	recv/GROUP-ID.mark              how far it is durable
@@ -28,6 +29,7 @@ const (
 	markSuffix = ".mark"
 
 	importSuffix = ".import"
+	namingSuffix = ".naming" + tmpSuffix
 )
 
 // layout makes paths.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"flotilla/raft/wire"
 )
@@ -51,6 +52,10 @@ func plan(s *survey, at layout) []Step {
 	var steps []Step
 	remove := func(path, why string) { steps = append(steps, Step{Kind: StepRemove, Path: path, Why: why}) }
 	for _, path := range s.temps {
+		if strings.HasSuffix(path, namingSuffix) {
+			remove(path, "a snapshot was being given its name")
+			continue
+		}
 		remove(path, "half made")
 	}
 	for _, path := range s.strays {
@@ -135,6 +140,13 @@ func sortedGroups(held map[wire.GroupID][]Header) []wire.GroupID {
 // execute does steps in their order. What is gone already was done before.
 func execute(files Files, steps []Step) error {
 	var dirs []string
+	for _, s := range steps { // a name that was being given is durable before what says so goes
+		if strings.HasSuffix(s.Path, namingSuffix) {
+			if err := files.SyncDir(filepath.Dir(s.Path)); err != nil {
+				return fmt.Errorf("sync %s: %w", filepath.Dir(s.Path), err)
+			}
+		}
+	}
 	for _, s := range steps {
 		var err error
 		switch s.Kind {

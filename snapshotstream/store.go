@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -323,11 +324,27 @@ func settle(f File) error {
 }
 
 // publish gives a snapshot whose bytes are durable its name: at once, and for good when it returns. The directory it
-// comes to is synced before the one it comes from: the other way round a power cut could take both names (D8, D14).
+// comes to is synced before the one it comes from: the other way round a power cut could take both names (D8, D14). As long as the name is
+// not durable another file says so, for a process that finds it after a kill: it syncs the directory before it believes the name.
 func publish(files Files, from, to string) error {
-	if err := files.Rename(from, to); err != nil {
+	naming := strings.TrimSuffix(to, snapSuffix) + namingSuffix
+	if f, err := files.Create(naming); err == nil {
+		_ = f.Close() // nothing is in it
+	} else if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
+	if err := files.Rename(from, to); err != nil {
+		return errors.Join(err, absent(files, naming))
+	}
+	if err := syncNames(files, from, to); err != nil {
+		return err
+	}
+	_ = absent(files, naming) // or the next start does it
+	return nil
+}
+
+// syncNames makes durable that a file has moved.
+func syncNames(files Files, from, to string) error {
 	if filepath.Ext(from) == partSuffix {
 		crashpoint.Here(crashpoint.ReceiveRenamed)
 	}

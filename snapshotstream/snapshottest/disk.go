@@ -175,6 +175,33 @@ func (d *Disk) Restart(survives Survival) *Disk {
 	return &Disk{root: (&fate{survives, map[*node]*node{}, map[*node]bool{}}).of(d.root), left: -1, room: d.room}
 }
 
+// Kill returns the disk as the next process finds it: everything is there, and what was not synced can still be lost.
+func (d *Disk) Kill() *Disk {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.cut = true
+	return &Disk{root: d.root.copy(map[*node]*node{}), left: -1, room: d.room}
+}
+
+// copy copies n and what is below it; made has what was copied.
+func (n *node) copy(made map[*node]*node) *node {
+	if n == nil || made[n] != nil {
+		return made[n]
+	}
+	c := &node{dir: n.dir, data: slices.Clone(n.data), durable: slices.Clone(n.durable)}
+	made[n] = c
+	if n.dir {
+		c.names, c.synced = map[string]*node{}, map[string]*node{}
+	}
+	for name, below := range n.names {
+		c.names[name] = below.copy(made)
+	}
+	for name, below := range n.synced {
+		c.synced[name] = below.copy(made)
+	}
+	return c
+}
+
 // fate decides, once for each node: a rename happens under both names or under none, as journals have it.
 type fate struct {
 	survives Survival

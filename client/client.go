@@ -45,6 +45,9 @@ type Client struct {
 // Dial connects to a cluster and learns its routes, trying the endpoints in turn until ctx ends. Errors are *Error.
 func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	if err := cfg.Validate(); err != nil {
+		if cfg.Conn != nil {
+			err = errors.Join(err, ignoreClosed(cfg.Conn.Close()))
+		}
 		return nil, &Error{Op: "dial", Err: err, Problem: protocol.Problem{Code: "usage", Class: protocol.ClassUsage, Message: err.Error()}}
 	}
 	socket := cfg.Conn

@@ -31,7 +31,7 @@ type Config struct {
 	Endpoints []string
 	// TLS holds the client's certificate and checks the nodes'; required. The application protocol is set by Dial.
 	TLS *tls.Config
-	// Conn is the socket to use; nil opens one on any port. The client closes it.
+	// Conn is the socket to use; nil opens one on any port. The client closes it, and so does a Dial that fails.
 	Conn net.PacketConn
 }
 

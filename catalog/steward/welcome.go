@@ -169,7 +169,7 @@ func (s *Steward) tokenKnown(ctx context.Context, hash [32]byte) bool {
 	}
 }
 
-// certify spends a token and signs a certificate for the node that brought it.
+// certify spends a token for a certificate of the node that brought it, which leaves here only when the token was spent for it.
 func (s *Steward) certify(ctx context.Context, q *certify) ([]byte, error) {
 	hash := pki.HashSecret(q.Secret)
 	if !s.tokenKnown(ctx, hash) { // first: strangers learn nothing else of the cluster
@@ -182,16 +182,16 @@ func (s *Steward) certify(ctx context.Context, q *certify) ([]byte, error) {
 	if n, _ := s.cfg.Meta.View().Topology.Find(q.Node); q.Node == wire.NoNode || n.Generation != 0 {
 		return nil, &wire.Error{Code: wire.CodeUnsafe, Detail: fmt.Sprintf("node %d is known already: a token makes new nodes only", q.Node)}
 	}
+	cert, err := ca.SignNode(q.CSR, s.cfg.Meta.View().Identity.ClusterName, q.Node) // a request that is refused spends nothing
+	if err != nil {
+		return nil, &wire.Error{Code: wire.CodeBadRequest, Detail: err.Error()}
+	}
 	r, err := s.propose(ctx, catalog.SpendToken{Hash: hash, Now: time.Now().Unix(), Node: q.Node})
 	switch {
 	case err != nil:
 		return nil, err
 	case r.Outcome != catalog.Done:
 		return nil, errNoToken
-	}
-	cert, err := ca.SignNode(q.CSR, s.cfg.Meta.View().Identity.ClusterName, q.Node)
-	if err != nil {
-		return nil, &wire.Error{Code: wire.CodeBadRequest, Detail: err.Error()}
 	}
 	c := certified{Certificate: cert, Authority: ca.PEM()}
 	return c.append(nil), nil

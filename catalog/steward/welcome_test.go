@@ -132,8 +132,12 @@ func TestStrangersWriteNothing(t *testing.T) {
 			}
 		})
 		defer late.Stop()
+		bad := certify{Node: 7, Secret: tok.Secret(), CSR: []byte("no request")}
+		if _, err := s.HandleJoin(t.Context(), wire.NoNode, bad.append(nil)); wire.CodeOf(err) != wire.CodeBadRequest {
+			t.Errorf("a request that is none: %v", err)
+		}
 		if err := certifyAs(t, s, tok.Text()); err != nil {
-			t.Errorf("a token made just now: %v", err)
+			t.Errorf("a token made just now, which a bad request has not spent: %v", err)
 		}
 		if err := certifyAs(t, s, tok.Text()); wire.CodeOf(err) != wire.CodeUnsafe {
 			t.Errorf("a token spent: %v", err)

@@ -38,12 +38,12 @@ func TestSilentNameService(t *testing.T) {
 // as nodes listen on 127.0.0.1 where nothing else is said.
 func TestResolvesAsTheSystemDoes(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:7400", "[::1]:7400", "[::ffff:127.0.0.1]:7400", "localhost:7400", "localhost:https", ":7400"} {
-		want, err := net.ResolveUDPAddr("udp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
+		want, none := net.ResolveUDPAddr("udp", addr)
 		got, err := resolve(t.Context(), addr)
-		if err != nil || got.Port != want.Port || !got.IP.Equal(want.IP) && !(got.IP.IsUnspecified() && want.IP == nil) {
+		if none != nil && err != nil {
+			continue // this system does not know the name
+		}
+		if none != nil || err != nil || got.Port != want.Port || !got.IP.Equal(want.IP) && !(got.IP.IsUnspecified() && want.IP == nil) {
 			t.Errorf("%s is %v, want %v: %v", addr, got, want, err)
 		}
 	}

@@ -139,6 +139,9 @@ func (s *Store) commit(batch []wire.LogUpdate) error {
 		s.switchTo(next)
 	}
 	s.apply(gen)
+	if slices.ContainsFunc(batch, func(u wire.LogUpdate) bool { return u.Drop }) {
+		s.clearAside()
+	}
 	if gone := s.unlinkUnneeded(); gone > 0 || next != nil {
 		s.chooseDrain()
 	}

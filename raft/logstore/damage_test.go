@@ -365,6 +365,74 @@ func TestQuarantineStays(t *testing.T) {
 	}
 }
 
+// TestLostGroupIsKeptAside: what is left of a group that has lost an entry stays under other names, found by a start or by a scrub, however
+// many files go after that; it goes when the group is dropped (D13).
+func TestLostGroupIsKeptAside(t *testing.T) {
+	for name, find := range map[string]func(*logstore.Store, logstore.Options) *logstore.Store{
+		"start": func(s *logstore.Store, o logstore.Options) *logstore.Store {
+			s.Close()
+			return opened(t, o)
+		},
+		"scrub": func(s *logstore.Store, _ logstore.Options) *logstore.Store {
+			if res, err := s.Scrub(t.Context(), unpaced); err != nil || res.Damaged[1] == nil {
+				t.Fatalf("%+v, %v", res, err)
+			}
+			return s
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			o := logstore.Options{Dir: dir, RotateBytes: 64 << 10}
+			s := opened(t, o)
+			do(t, s, made(1), made(2))
+			for i := range wire.Index(40) {
+				do(t, s, grow(1, i+1, 5000))
+				s.Quiesce()
+			}
+			rot(t, dir, grow(1, 20, 5000).Entries[0].Data)
+			s = find(s, o)
+			if st, _ := s.State(1); st.Err == nil {
+				t.Fatal("the group is served")
+			}
+			for i := range wire.Index(40) {
+				u := grow(2, i+1, 4000)
+				u.CompactTo = i
+				do(t, s, u)
+				s.Quiesce()
+			}
+			s.Close()
+			s = opened(t, o)
+			if n := entriesIn(t, dir, 40); n != 39 {
+				t.Errorf("%d entries of 39 are left", n)
+			}
+			do(t, s, wire.LogUpdate{Group: 1, Drop: true})
+			if names, err := filepath.Glob(filepath.Join(dir, "*.bad")); len(names) != 0 {
+				t.Errorf("the group was dropped, and there is %v, %v", names, err)
+			}
+		})
+	}
+}
+
+// entriesIn counts the first n entries of group 1 that stand in any file in dir.
+func entriesIn(t *testing.T, dir string, n wire.Index) (found int) {
+	t.Helper()
+	names, _ := filepath.Glob(filepath.Join(dir, "g-*"))
+	var all []byte
+	for _, name := range names {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, b...)
+	}
+	for i := range n {
+		if bytes.Contains(all, grow(1, i+1, 5000).Entries[0].Data) {
+			found++
+		}
+	}
+	return found
+}
+
 // spoil changes a byte inside text, wherever it stands in the file.
 func spoil(t *testing.T, name string, text []byte) {
 	t.Helper()

@@ -19,6 +19,7 @@ const (
 	genPrefix = "g-"
 	genSuffix = ".db"
 	tmpSuffix = ".tmp"
+	badSuffix = ".bad"
 )
 
 func genName(num uint32) string { return fmt.Sprintf("%s%06d%s", genPrefix, num, genSuffix) }
@@ -41,6 +42,8 @@ type fileSystem interface {
 	// open opens or creates a file, mode 0600.
 	open(path string, flag int) (*os.File, error)
 	rename(from, to string) error
+	// link gives a file another name, too; that it has it already is no error.
+	link(from, to string) error
 	remove(path string) error
 	// settle writes the page at off of a file again, as it is, and makes durable what is in the file, whoever wrote it.
 	settle(path string, off int64) error
@@ -55,6 +58,13 @@ type osFiles struct{}
 func (osFiles) open(path string, flag int) (*os.File, error) { return os.OpenFile(path, flag, 0o600) }
 func (osFiles) rename(from, to string) error                 { return os.Rename(from, to) }
 func (osFiles) remove(path string) error                     { return os.Remove(path) }
+
+func (osFiles) link(from, to string) error {
+	if err := os.Link(from, to); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return nil
+}
 
 func (osFiles) settle(path string, off int64) error {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)

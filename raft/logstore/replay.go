@@ -36,6 +36,7 @@ type replay struct {
 	// empty are files that were prepared and never begun; broken ones cannot be read at all.
 	empty  []string
 	broken *CorruptionError
+	newly  bool // a group is in quarantine that was not before
 	found  func(Corrupted)
 	// pace, when not nil, is told of the bytes of each blob, and takes its time. Its error ends the replay.
 	pace func(n int) error
@@ -376,6 +377,7 @@ func (r *replay) finish() {
 		g := r.groups[id]
 		if g.err == nil {
 			g.err = r.verdict(g)
+			r.newly = r.newly || g.err != nil
 		}
 		if g.err != nil {
 			g.drop(r.counts)

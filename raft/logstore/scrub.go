@@ -224,6 +224,9 @@ func (s *Store) condemn(lost []loss) map[wire.GroupID]error {
 	}
 	s.writing.Lock() // the index is the committing goroutine's
 	defer s.writing.Unlock()
+	if !s.isClosed() {
+		s.setAside(s.writer.order)
+	}
 	s.mu.Lock()
 	for _, l := range lost {
 		g := l.group

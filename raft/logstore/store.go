@@ -115,6 +115,7 @@ type writer struct {
 	counts spanCounts
 	order  []*generation
 	moving *moving
+	aside  bool // there may be files that were set aside
 	low    bool // entries are being refused for lack of space
 
 	buf    []byte
@@ -189,6 +190,10 @@ func (s *Store) load() error {
 	if len(nums) > 0 {
 		s.writer.last = nums[len(nums)-1]
 	}
+	if s.writer.aside = true; r.newly {
+		s.setAside(r.gens)
+	}
+	s.clearAside()
 	s.chooseDrain()
 	s.opened(r)
 	s.house.prepare(s)

@@ -100,3 +100,14 @@ func checkValue(n int) *wire.Error {
 
 // groupOf returns the group of a key.
 func (s *Server) groupOf(key []byte) wire.GroupID { return s.host.GroupOf(wire.ShardOf(key)) }
+
+// holdsKeys reports whether keys are routed to group g. Those of another kind do not understand what is meant for keys, and a machine that fails
+// on it is out of service on all nodes.
+func (s *Server) holdsKeys(g wire.GroupID) bool {
+	for shard := range wire.Shard(wire.Shards) {
+		if s.host.GroupOf(shard) == g {
+			return true
+		}
+	}
+	return false
+}

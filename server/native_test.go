@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"flotilla/client"
+	"flotilla/catalog/steward"
 	"flotilla/client/protocol"
 	"flotilla/kv"
 	"flotilla/quictransport/pki"
@@ -528,5 +529,44 @@ func TestStrangerAmongEndpoints(t *testing.T) {
 	}
 	if err := cl.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// What is meant for keys goes to groups that have some: another group's machine may fail on what it does not know, on all nodes (P34).
+func TestGroupsWithoutKeys(t *testing.T) {
+	b := newBackend(2)
+	for shard := range b.mu.shards {
+		b.mu.shards[shard] = 1
+	}
+	c := newCluster(t, b, 1, defaultLimits())
+	r := c.raw(t, c.nodes[0])
+	r.hello(t, anyVersion)
+	for _, kind := range []protocol.Kind{protocol.KindOpenSession, protocol.KindCloseSession, protocol.KindScan} {
+		for g, want := range map[wire.GroupID]wire.Code{0: wire.CodeUnknownGroup, 1: 0, 2: wire.CodeUnknownGroup, 3: wire.CodeUnknownGroup} {
+			before := b.proposals.Load() + b.queries.Load()
+			r.send(t, request(protocol.Request{Kind: kind, ID: 1, Group: g, Session: 1, Limit: 1, Timeout: time.Second}))
+			body, err := r.frames.Next()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var reply protocol.Reply
+			if err := protocol.DecodeReply(body, &reply); err != nil {
+				t.Fatal(err)
+			}
+			var code wire.Code
+			if reply.Err != nil {
+				code = reply.Err.Code
+			}
+			if asked := b.proposals.Load() + b.queries.Load() - before; code != want || (asked > 0) != (want == 0) {
+				t.Errorf("kind %d in group %d: %v, and the group was asked %d times", kind, g, reply.Err, asked)
+			}
+		}
+	}
+}
+
+// Clients can be told of every node that a cluster can have.
+func TestClientsHearOfEveryNode(t *testing.T) {
+	if steward.MaxNodes > protocol.MaxNodes {
+		t.Errorf("a cluster has %d nodes at most, a status %d", steward.MaxNodes, protocol.MaxNodes)
 	}
 }

@@ -56,8 +56,8 @@ func (c *session) prepare(q *protocol.Request) (task, *wire.Error) {
 	case protocol.KindStatus, protocol.KindRoutes, protocol.KindExport:
 		return t, nil
 	}
-	if t.group == wire.MetadataGroup {
-		return t, &wire.Error{Code: wire.CodeUnknownGroup, Detail: "group 0 holds no keys"}
+	if q.Kind != protocol.KindGet && !c.server.holdsKeys(t.group) {
+		return t, &wire.Error{Code: wire.CodeUnknownGroup, Group: t.group, Detail: "no keys are routed to it"}
 	}
 	return t, nil
 }

@@ -2,6 +2,10 @@ package steward
 
 import "time"
 
+// MaxNodes is how many nodes a cluster has at most, those that were removed not counted: what clients are told (client/protocol.MaxNodes), twice
+// what is tested, and no more than a group, group 0 for one, can have members.
+const MaxNodes = 128
+
 // Limits of what a steward has under way, with the reason of each.
 const (
 	// maxTasks bounds steps and replicas under way at once: enough that one slow group holds nobody up, few beside

@@ -93,7 +93,7 @@ func (s *Steward) admit(ctx context.Context, q *admit) error {
 	return &wire.Error{Code: wire.CodeOverloaded, Detail: fmt.Sprintf("several data directories join as node %d", q.Node)}
 }
 
-// roomFor refuses a node too many: each is a member of group 0.
+// roomFor refuses a node too many.
 func roomFor(v *catalog.Snapshot, id wire.NodeID) error {
 	nodes := 0
 	for _, n := range v.Topology.Nodes {
@@ -104,7 +104,7 @@ func roomFor(v *catalog.Snapshot, id wire.NodeID) error {
 			nodes++
 		}
 	}
-	if nodes < wire.MaxMembers {
+	if nodes < MaxNodes {
 		return nil
 	}
 	return &wire.Error{Code: wire.CodeConflict, Detail: fmt.Sprintf("the cluster has %d nodes, as many as it can have: remove one first", nodes)}

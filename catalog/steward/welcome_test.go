@@ -167,27 +167,27 @@ func TestAddressesOfJoiners(t *testing.T) {
 	}
 }
 
-// There are as many nodes as group 0 can have members. One more is told so; one that is known has its place.
+// A cluster has MaxNodes nodes at most. One more is told so; one that is known has its place.
 func TestNodesThatAClusterCanHave(t *testing.T) {
 	s, m := member(t)
-	for id := wire.NodeID(2); id <= wire.MaxMembers; id++ {
+	for id := wire.NodeID(2); id <= MaxNodes; id++ {
 		m.view.Topology.Nodes = append(m.view.Topology.Nodes, catalog.Node{ID: id, Addr: "n:7", State: catalog.NodeListed})
 	}
-	m.view.Topology.Nodes = append(m.view.Topology.Nodes, catalog.Node{ID: wire.MaxMembers + 1, Addr: "n:7", State: catalog.NodeRemoved})
+	m.view.Topology.Nodes = append(m.view.Topology.Nodes, catalog.Node{ID: MaxNodes + 1, Addr: "n:7", State: catalog.NodeRemoved})
 	add := func(id wire.NodeID) error { return s.Admin().AddNode(t.Context(), id, "n:7") }
 	join := func(id wire.NodeID) error {
 		return s.admit(t.Context(), &admit{Node: id, Generation: 9, Addr: "n:7", Version: "v1"})
 	}
 	for _, enter := range []func(wire.NodeID) error{add, join} {
-		if err := enter(wire.MaxMembers + 2); wire.CodeOf(err) != wire.CodeConflict || m.count() != 0 {
+		if err := enter(MaxNodes + 2); wire.CodeOf(err) != wire.CodeConflict || m.count() != 0 {
 			t.Errorf("one node too many: %v, %d proposals", err, m.count())
 		}
 	}
-	if err := join(wire.MaxMembers); err != nil {
+	if err := join(MaxNodes); err != nil {
 		t.Errorf("a node that has its place: %v", err)
 	}
 	m.view.Topology.Nodes[1].State = catalog.NodeRemoved
-	if err := join(wire.MaxMembers + 2); err != nil {
+	if err := join(MaxNodes + 2); err != nil {
 		t.Errorf("a node in the place of a removed one: %v", err)
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"flotilla/client"
 	"flotilla/catalog/steward"
+	"flotilla/client"
 	"flotilla/client/protocol"
 	"flotilla/kv"
 	"flotilla/quictransport/pki"

@@ -37,6 +37,8 @@ func (h *Host) stop(ctx context.Context, undo func(step) func(*Host, context.Con
 				}
 			}
 		}
+		h.events.Close()
+		h.views.Close()
 		h.closed = errors.Join(errs...)
 	})
 	return h.closed

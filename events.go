@@ -55,14 +55,14 @@ func (h *Host) courierEvent(e courier.Event) {
 // snapshotstream/courier.
 type Event any
 
-// Events returns what happens on this node from this call on, until ctx ends. A loop that does not keep up loses the oldest
+// Events returns what happens on this node from this call on, until ctx ends or the node is closed. A loop that does not keep up loses the oldest
 // events; the second value is how many were lost right before the first.
 func (h *Host) Events(ctx context.Context) iter.Seq2[Event, int] {
 	return h.events.Listen(ctx, eventQueue)
 }
 
 // Topology returns the catalog as it is applied here now, and again after each change of nodes, groups or routing, until ctx
-// ends: each of a higher Applied than the one before, not every state there was. What it returns is immutable.
+// ends or the node is closed: each of a higher Applied than the one before, not every state there was. What it returns is immutable.
 func (h *Host) Topology(ctx context.Context) iter.Seq[*catalog.Snapshot] {
 	changes := h.views.Listen(ctx, 1)
 	return func(yield func(*catalog.Snapshot) bool) {

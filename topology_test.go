@@ -1,6 +1,7 @@
 package flotilla_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -27,6 +28,28 @@ func TestTopologyOnlyRises(t *testing.T) {
 			if last = v; len(v.Topology.Nodes) == 3 {
 				return
 			}
+		}
+	})
+}
+
+// Whoever listens to a node is told when it is closed: no loop waits for a context that its owner has forgotten.
+func TestListeningEndsWithTheNode(t *testing.T) {
+	simulated(t, 1, func(t *testing.T, c *testCluster) {
+		c.openAll()
+		c.await(1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		h := c.hosts[1]
+		events, topology := h.Events(ctx), h.Topology(ctx)
+		check(t, h.Close(t.Context()))
+		for range events {
+		}
+		for range topology {
+		}
+		for range h.Events(ctx) {
+		}
+		if ctx.Err() != nil {
+			t.Error("a loop over a closed node ended with its context alone")
 		}
 	})
 }

@@ -16,6 +16,7 @@ import (
 type Topic[T any] struct {
 	mu        sync.Mutex
 	listeners map[*listener[T]]struct{}
+	closed    bool
 }
 
 // listener is one queue. The topic's mutex guards it but for ring.
@@ -35,14 +36,28 @@ func (t *Topic[T]) Tell(v T) {
 			l.queue, l.missed = append(l.queue[:0], l.queue[1:]...), l.missed+1
 		}
 		l.queue = append(l.queue, v)
-		select {
-		case l.ring <- struct{}{}:
-		default:
-		}
+		l.wake()
 	}
 }
 
-// Listen returns what is told from this call on, until ctx ends or the loop is left; queue at least 1 bounds what may
+// Close ends every listening once what waits is heard. Nothing more may be told.
+func (t *Topic[T]) Close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	for l := range t.listeners {
+		l.wake()
+	}
+}
+
+func (l *listener[T]) wake() {
+	select {
+	case l.ring <- struct{}{}:
+	default:
+	}
+}
+
+// Listen returns what is told from this call on, until ctx ends, the topic is closed or the loop is left; queue at least 1 bounds what may
 // wait. The second value is how many were lost right before the first. The sequence may be ranged over once.
 func (t *Topic[T]) Listen(ctx context.Context, queue int) iter.Seq2[T, int] {
 	l := &listener[T]{limit: max(queue, 1), ring: make(chan struct{}, 1)}
@@ -62,12 +77,15 @@ func (t *Topic[T]) Listen(ctx context.Context, queue int) iter.Seq2[T, int] {
 		defer leave()
 		defer stop()
 		for {
-			batch, missed := t.take(l)
+			batch, missed, last := t.take(l)
 			for _, v := range batch {
 				if ctx.Err() != nil || !yield(v, missed) {
 					return
 				}
 				missed = 0
+			}
+			if last {
+				return
 			}
 			select {
 			case <-l.ring:
@@ -78,10 +96,11 @@ func (t *Topic[T]) Listen(ctx context.Context, queue int) iter.Seq2[T, int] {
 	}
 }
 
-func (t *Topic[T]) take(l *listener[T]) ([]T, int) {
+// take empties l's queue; last says that nothing will ever be in it again.
+func (t *Topic[T]) take(l *listener[T]) (batch []T, missed int, last bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	batch, missed := l.queue, l.missed
+	batch, missed = l.queue, l.missed
 	l.queue, l.missed = nil, 0
-	return batch, missed
+	return batch, missed, t.closed
 }

@@ -76,3 +76,29 @@ func TestEndOfContextEndsListening(t *testing.T) {
 		}
 	})
 }
+
+func TestCloseEndsListening(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var topic Topic[int]
+		waits, late, done := topic.Listen(t.Context(), 4), topic.Listen(t.Context(), 4), make(chan struct{})
+		go func() {
+			defer close(done)
+			for range waits {
+			}
+		}()
+		topic.Tell(7)
+		synctest.Wait()
+		topic.Close()
+		<-done
+		var got []int
+		for v := range late { // what was told before is heard
+			got = append(got, v)
+		}
+		for v := range topic.Listen(t.Context(), 4) {
+			t.Errorf("heard %d of a closed topic", v)
+		}
+		if !slices.Equal(got, []int{7}) || len(topic.listeners) != 0 {
+			t.Errorf("heard %v, want 7; %d listeners are left", got, len(topic.listeners))
+		}
+	})
+}

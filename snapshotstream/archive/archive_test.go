@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -315,5 +316,35 @@ func TestFile(t *testing.T) {
 	}
 	if names, _ := filepath.Glob(path + "*"); len(names) != 1 {
 		t.Errorf("left behind: %v", names)
+	}
+}
+
+// What is no file is not replaced: a rename onto a device would be the end of it. A link is, and not what it points at.
+func TestOnlyFilesAreReplaced(t *testing.T) {
+	dir := t.TempDir()
+	pipe, link, target := filepath.Join(dir, "pipe"), filepath.Join(dir, "link"), filepath.Join(dir, "target")
+	err := errors.Join(syscall.Mkfifo(pipe, 0o600), os.WriteFile(target, []byte("somebody's"), 0o600), os.Symlink(target, link))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{pipe, dir} {
+		f, err := Create(path, manifest(), Replace)
+		if failed := (*fs.PathError)(nil); !errors.As(err, &failed) {
+			t.Errorf("%s: %v, %v", path, f, err)
+		}
+		if names, _ := filepath.Glob(path + ".tmp"); len(names) != 0 {
+			t.Errorf("left behind: %v", names)
+		}
+	}
+	f, err := Create(link, manifest(), Replace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, f.Writer)
+	if err := f.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := os.ReadFile(target); string(raw) != "somebody's" {
+		t.Errorf("what the link pointed at is %d bytes, %v", len(raw), err)
 	}
 }

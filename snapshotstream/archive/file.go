@@ -32,14 +32,17 @@ type File struct {
 
 // Create begins an archive that is to be at path, mode 0600. Errors: fs.ErrExist, ErrManifest, the file system's.
 func Create(path string, m Manifest, policy Policy) (*File, error) {
-	if _, err := os.Lstat(path); err == nil && policy == Fresh {
+	there, err := os.Lstat(path)
+	switch {
+	case err == nil && policy == Fresh:
 		return nil, fmt.Errorf("save to %s: %w", path, fs.ErrExist)
+	case err == nil && !replaceable(there.Mode()):
+		return nil, &fs.PathError{Op: "save to", Path: path, Err: errors.New("neither a file nor a link: it is not replaced")}
 	}
 	f := &File{path: path, policy: policy}
 	if err := os.Remove(f.tmp()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("save to %s: %w", path, err)
 	}
-	var err error
 	if f.file, err = os.OpenFile(f.tmp(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
 		return nil, fmt.Errorf("save to %s: %w", path, err)
 	}
@@ -49,6 +52,10 @@ func Create(path string, m Manifest, policy Policy) (*File, error) {
 	}
 	return f, nil
 }
+
+// replaceable reports whether a rename may put a file in the place of what has mode m: no device, pipe or socket would be that any
+// more, and no directory gives way.
+func replaceable(m fs.FileMode) bool { return m.IsRegular() || m.Type() == fs.ModeSymlink }
 
 func (f *File) tmp() string { return f.path + ".tmp" }
 

@@ -1,6 +1,7 @@
 package steward
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -21,13 +22,17 @@ type Admin struct{ s *Steward }
 // Admin returns what administrators ask of s's cluster.
 func (s *Steward) Admin() *Admin { return &Admin{s} }
 
-// AddNode makes a node known under an address before it joins. A node that joins makes itself known, too.
+// AddNode makes a node known under an address before it joins. A node that joins makes itself known, too. One that is known under
+// another address is MoveNode's; that is CodeConflict, as an address is at which another node is reached now.
 func (a *Admin) AddNode(ctx context.Context, id wire.NodeID, addr string) error {
 	if err := dialable(addr); err != nil {
 		return err
 	}
 	return a.carry(ctx, func(v *catalog.Snapshot) (catalog.Change, error) {
-		return catalog.ListNode{ID: id, Addr: addr}, roomFor(v, id)
+		if n, found := v.Topology.Find(id); found && n.State != catalog.NodeRemoved && n.Addr != addr {
+			return nil, &wire.Error{Code: wire.CodeConflict, Detail: fmt.Sprintf("node %d is known at %s: replace its address instead", id, n.Addr)}
+		}
+		return catalog.ListNode{ID: id, Addr: addr}, cmp.Or(roomFor(v, id), a.vacant(v, id, addr))
 	})
 }
 
@@ -65,7 +70,7 @@ const (
 )
 
 // DrainNode moves leaderships and replicas away from a node, which stays a member. UndrainNode ends that, and calls off a removal
-// that has not come to its end.
+// that has not come to its end; DrainNode does not.
 func (a *Admin) DrainNode(ctx context.Context, id wire.NodeID) error {
 	return a.setState(ctx, id, catalog.NodeDraining)
 }
@@ -81,6 +86,9 @@ func (a *Admin) setState(ctx context.Context, id wire.NodeID, state catalog.Node
 		if err == nil && n.State == catalog.NodeListed {
 			err = &wire.Error{Code: wire.CodeConflict, Detail: fmt.Sprintf("node %d has never started", id)}
 		}
+		if err == nil && n.State == catalog.NodeLeaving && state == catalog.NodeDraining {
+			err = &wire.Error{Code: wire.CodeConflict, Detail: fmt.Sprintf("node %d is being removed, which takes all from it: undo that first if it is to stay", id)}
+		}
 		others := slices.ContainsFunc(v.Topology.Nodes, func(n catalog.Node) bool { return n.ID != id && n.State == catalog.NodeActive })
 		if err == nil && state == catalog.NodeDraining && !others {
 			err = &wire.Error{Code: wire.CodeUnsafe, Detail: "no other node could take its replicas: let one join first"}
@@ -89,18 +97,35 @@ func (a *Admin) setState(ctx context.Context, id wire.NodeID, state catalog.Node
 	})
 }
 
-// MoveNode tells the cluster that a node is dialled elsewhere from now on.
+// MoveNode tells the cluster that a node is dialled elsewhere from now on, where no other node is reached now.
 func (a *Admin) MoveNode(ctx context.Context, id wire.NodeID, addr string) error {
 	if err := dialable(addr); err != nil {
 		return err
 	}
-	return a.carry(ctx, func(*catalog.Snapshot) (catalog.Change, error) { return catalog.MoveNode{ID: id, Addr: addr}, nil })
+	return a.carry(ctx, func(v *catalog.Snapshot) (catalog.Change, error) {
+		return catalog.MoveNode{ID: id, Addr: addr}, a.vacant(v, id, addr)
+	})
+}
+
+// vacant refuses an address for a node where another one is reached now. That of a node that is down may be given to the one
+// that takes its place.
+func (a *Admin) vacant(v *catalog.Snapshot, id wire.NodeID, addr string) error {
+	alive := a.s.alive()
+	for _, n := range v.Topology.Nodes {
+		if n.ID != id && n.Addr == addr && n.State != catalog.NodeRemoved && alive(n.ID) {
+			return &wire.Error{Code: wire.CodeConflict, Detail: fmt.Sprintf("node %d is running at %s", n.ID, addr)}
+		}
+	}
+	return nil
 }
 
 // CreateGroup makes a group of the machine kind that the nodes know by that name, "" for the default one, and returns its
 // id once it is in the log. Its first voters are voters, or as many nodes as replication says, those with the fewest
-// replicas, when voters is empty.
+// replicas, when voters is empty; placement goes on from there. A kind that this program does not know is CodeBadRequest.
 func (a *Admin) CreateGroup(ctx context.Context, kind string, voters []wire.NodeID) (wire.GroupID, error) {
+	if err := a.s.cfg.Imports.Knows(kind); err != nil {
+		return 0, &wire.Error{Code: wire.CodeBadRequest, Cause: err}
+	}
 	var made wire.GroupID
 	err := a.carryResult(ctx, func(v *catalog.Snapshot) (catalog.Change, error) {
 		wanted := slices.Clone(voters)
@@ -108,6 +133,11 @@ func (a *Admin) CreateGroup(ctx context.Context, kind string, voters []wire.Node
 			wanted = placement.Choose(v)
 		}
 		slices.Sort(wanted)
+		for _, id := range wanted {
+			if _, err := known(v, id); err != nil {
+				return nil, err
+			}
+		}
 		return catalog.CreateGroup{Kind: kind, Voters: wanted}, nil
 	}, func(r catalog.Result) { made = wire.GroupID(r.Value) })
 	return made, err
@@ -117,7 +147,14 @@ func (a *Admin) CreateGroup(ctx context.Context, kind string, voters []wire.Node
 // are routed to it.
 func (a *Admin) DeleteGroup(ctx context.Context, id wire.GroupID) error {
 	return a.carry(ctx, func(v *catalog.Snapshot) (catalog.Change, error) {
-		if slices.Contains(v.Routing.Shards[:], id) {
+		_, found := v.FindGroup(id)
+		_, begun := v.FindImport(id)
+		switch {
+		case id == wire.MetadataGroup:
+			return nil, &wire.Error{Code: wire.CodeConflict, Group: id, Detail: "it is the cluster's own"}
+		case !found && !begun:
+			return nil, &wire.Error{Code: wire.CodeConflict, Group: id, Detail: "the cluster has no such group"}
+		case slices.Contains(v.Routing.Shards[:], id):
 			return nil, &wire.Error{Code: wire.CodeConflict, Group: id, Detail: "keys are routed to it"}
 		}
 		return catalog.DeleteGroup{ID: id}, nil

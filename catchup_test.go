@@ -16,8 +16,10 @@ func TestGroup0CatchesUpBySnapshot(t *testing.T) {
 		c.openAll()
 		c.lead(1, 1, 2, 3)
 		c.close(3)
-		for n := range flotilla.NodeID(200) {
-			check(t, c.hosts[1].Admin().AddNode(t.Context(), 100+n, fmt.Sprintf("10.0.1.%d:%d", n%250, 7000+n)))
+		for n := range flotilla.NodeID(100) {
+			admin, host := c.hosts[1].Admin(), fmt.Sprintf("10.0.1.%d", n)
+			check(t, admin.AddNode(t.Context(), 100+n, host+":7000"))
+			check(t, admin.MoveNode(t.Context(), 100+n, host+":8000"))
 		}
 		c.lead(2, 1, 2) // the epoch rises
 		if made := c.hosts[2].Stats().Engine.SnapshotsMade; made == 0 {

@@ -25,14 +25,14 @@ func groupCommand(sh *shell) *cli.Command {
 				})),
 			},
 			{
-				Name: "transfer", ArgsUsage: "GROUP NODE", Usage: "hand the leadership of a group to another voter, and prefer that from now on",
+				Name: "transfer", ArgsUsage: "GROUP NODE", Usage: "hand the leadership of a group to another voter, which is preferred as long as leaderships stay spread",
 				Flags: clientFlags(), Action: action(groupTransfer(sh)),
 			},
 			{
 				Name: "create", Usage: "make a group; keys are routed to it only when shards are given to it",
 				Flags: clientFlags(
 					text("kind", "", "`NAME` of a kind of state machines that the nodes know (default: the key-value store)"),
-					text("voters", "", "`IDS` of nodes, 1,2,3 (default: those with the fewest replicas)"),
+					text("voters", "", "`IDS` of the first nodes, 1,2,3 (default: those with the fewest replicas); placement goes on from there"),
 				),
 				Action: action(groupCreate(sh)),
 			},

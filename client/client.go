@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"sync"
@@ -88,9 +89,23 @@ func (c *Client) firstRoutes(ctx context.Context) error {
 			return err
 		}
 		if w := wrapEnd(ctx, pause.wait(ctx), err); w != nil {
-			return w
+			return c.blame(w)
 		}
 	}
+}
+
+// blame is w, by which the wait for an endpoint ended, and beside it the refusal of certificates that one of them answered with: it
+// tells more than the silence of the others. Where a node has heard us, its answer is what matters.
+func (c *Client) blame(w error) error {
+	if !errors.Is(w, context.DeadlineExceeded) || isAuth(w) || wire.CodeOf(w) != 0 {
+		return w
+	}
+	for _, addr := range c.endpoints {
+		if p := c.peer(addr); p != nil && isAuth(p.failure()) {
+			return fmt.Errorf("%w; %s refused: %w", w, addr, p.failure())
+		}
+	}
+	return w
 }
 
 // refusedByAll reports whether certificates were what the last attempt at each endpoint failed for.

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 
 	"flotilla/client/protocol"
 	"flotilla/raft/wire"
@@ -47,10 +48,25 @@ func (c *Client) MoveNode(ctx context.Context, id wire.NodeID, addr string) erro
 	return err
 }
 
-// JoinToken returns a secret by which a node without a certificate may join once, within ten minutes.
+// JoinToken returns a secret by which a node without a certificate may join once, within ten minutes. Only a node that keeps the
+// key of the cluster's authority makes one, and only it gives the joiner a certificate: the others are asked, too, if the first does not.
 func (c *Client) JoinToken(ctx context.Context) (string, error) {
-	r, err := c.administer(ctx, "make join token", protocol.Admin{Op: protocol.OpJoinToken})
-	return r.Text, err
+	ask := protocol.Admin{Op: protocol.OpJoinToken}
+	r, err := c.administer(ctx, "make join token", ask)
+	if err == nil || !errors.Is(err, ErrUsage) {
+		return r.Text, err
+	}
+	w := newCall()
+	defer w.release()
+	for _, addr := range c.routes.Load().every {
+		attempt, cancel := context.WithTimeoutCause(ctx, tokenPatience, noAnswer(tokenPatience))
+		_, refused := c.try(attempt, c.peer(addr), &protocol.Request{Kind: protocol.KindAdmin, Admin: ask}, w)
+		cancel()
+		if refused == nil && w.reply.Kind == protocol.ReplyAdmin {
+			return w.reply.Text, nil
+		}
+	}
+	return "", err
 }
 
 // CreateGroup makes a group of a kind of state machines, "" for the default one, on voters, or where there is most room when none

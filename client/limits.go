@@ -14,6 +14,8 @@ const (
 	// maxPeers bounds the addresses a client remembers: twice the nodes tested.
 	maxPeers = 256
 
+	// tokenPatience is how long one node may take to make a join token when another one has refused.
+	tokenPatience = time.Second
 	// attemptTimeout bounds one try at one node, so that a request stuck there is tried elsewhere.
 	attemptTimeout = 5 * time.Second
 	// dialTimeout bounds a connection attempt: handshake and hello.

@@ -81,17 +81,17 @@ func (h *httpServer) close(ctx context.Context) error {
 	return err
 }
 
-// readToken returns the bearer token that file holds; no file, no token.
-func readToken(file string) ([]byte, error) {
+// readToken returns the token that file holds, by the name of what it is; no file, no token.
+func readToken(what, file string) ([]byte, error) {
 	if file == "" {
 		return nil, nil
 	}
 	info, err := os.Stat(file)
 	if err != nil {
-		return nil, fail(exitAuth, fmt.Errorf("HTTP token: %w", err), "check --http-token-file")
+		return nil, fail(exitAuth, fmt.Errorf("%s: %w", what, err), "check --http-token-file")
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fail(exitAuth, fmt.Errorf("HTTP token %s: mode %04o lets others read it", file, info.Mode().Perm()), "run chmod 600 on it")
+		return nil, fail(exitAuth, fmt.Errorf("%s %s: mode %04o lets others read it", what, file, info.Mode().Perm()), "run chmod 600 on it")
 	}
 	raw, err := os.ReadFile(file)
 	token := strings.TrimSpace(string(raw))
@@ -99,7 +99,7 @@ func readToken(file string) ([]byte, error) {
 		err = fmt.Errorf("the token has %d bytes, 1 to %d wanted", len(token), maxTokenBytes)
 	}
 	if err != nil {
-		return nil, fail(exitAuth, fmt.Errorf("HTTP token %s: %w", file, err), "write a random token into it: openssl rand -hex 32")
+		return nil, fail(exitAuth, fmt.Errorf("%s %s: %w", what, file, err), "write a random token into it: openssl rand -hex 32")
 	}
 	return []byte(token), nil
 }

@@ -45,7 +45,7 @@ func startNode(ctx context.Context, o serveOptions, log *slog.Logger) (*node, er
 }
 
 func (n *node) open(ctx context.Context, o serveOptions, log *slog.Logger) error {
-	token, err := readToken(o.http.tokenFile)
+	token, err := readToken("HTTP token", o.http.tokenFile)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"flotilla"
+	"flotilla/quictransport/pki"
 	"flotilla/raft/wire"
 
 	"github.com/urfave/cli/v2"
@@ -117,7 +118,10 @@ func (s *settings) birthOnly(c *flotilla.Config) {
 		s.fault(x, "a node joins a cluster, or is born with one by --initial-cluster or --bootstrap: give one of them")
 	}
 	if x := s.find("join-token-file"); x.value != "" {
-		token, err := readToken(x.value)
+		token, err := readToken("join token", x.value)
+		if err == nil {
+			_, err = pki.ParseJoinToken(string(token))
+		}
 		if err != nil {
 			s.fault(x, "%v", err)
 		}

@@ -98,6 +98,9 @@ func (s *settings) authority() (*pki.Authority, string, error) {
 		return nil, "", err
 	}
 	ca, err := pki.LoadCA(dir)
+	if missing := (*pki.Error)(nil); errors.As(err, &missing) && missing.Fault == pki.FaultMissing {
+		return nil, "", &exitError{exitAuth, "certificate", fmt.Errorf("%s: missing", missing.Path), "--ca is the directory that 'flotilla cert init' wrote: it holds ca.crt and ca.key"}
+	}
 	if err != nil {
 		return nil, "", err
 	}

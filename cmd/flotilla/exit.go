@@ -121,7 +121,7 @@ func classify(err error) *exitError {
 	case errors.As(err, &contradict):
 		return &exitError{exitUsage, "contradiction", err, "a data directory that has an identity restarts from it: leave such flags away"}
 	case errors.Is(err, flotilla.ErrNotBorn):
-		return fail(exitUsage, err, "a first start needs --node-id N with --bootstrap, or --initial-cluster 1=h:p,2=h:p,3=h:p; to try it out: flotilla dev")
+		return fail(exitUsage, err, "a first start needs --node-id N with --bootstrap, or --initial-cluster 1=h:p,2=h:p,3=h:p, or --join h:p; to try it out: flotilla dev")
 	case errors.As(err, &config):
 		return fail(exitUsage, err, "see: flotilla serve --help; to try it out: flotilla dev")
 	case errors.As(err, &unsafe):

@@ -163,21 +163,37 @@ func (c *Client) wantRoutes() {
 func (c *Client) keepRoutes() {
 	every := time.NewTicker(refreshEvery)
 	defer every.Stop()
+	var gap gap
 	for {
+		idle := time.Now()
 		select {
 		case <-c.life.Done():
 			return
 		case <-every.C:
 		case <-c.stale:
 		}
+		pause := gap.after(time.Since(idle))
 		ctx, cancel := context.WithTimeout(c.life, attemptTimeout)
 		_ = c.refresh(ctx) // the old routes stay; requests find their way by hints
 		cancel()
 		c.forgetPeers()
-		if wait(c.life, refreshGap) != nil {
+		if wait(c.life, pause) != nil {
 			return
 		}
 	}
+}
+
+// gap is the pause between two refreshes: it grows while the next one is wanted as soon as it is over.
+type gap time.Duration
+
+// after returns the pause after a refresh that was wanted when nobody had wanted one for so long.
+func (g *gap) after(idle time.Duration) time.Duration {
+	if last := time.Duration(*g); idle > last {
+		*g = gap(refreshGap)
+	} else {
+		*g = gap(min(max(2*last, refreshGap), maxRefreshGap))
+	}
+	return time.Duration(*g)
 }
 
 // refresh asks one node for routes and adopts them.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"flotilla/client/protocol"
 	"flotilla/raft/wire"
@@ -75,5 +76,24 @@ func TestHintToUnknownNode(t *testing.T) {
 		for len(c.stale) > 0 {
 			<-c.stale
 		}
+	}
+}
+
+// Routes that are wanted again and again, as by every request while a group has no leader, are asked for ever more rarely; after a quiet
+// moment the first one is soon followed by another.
+func TestRefreshesGrowRare(t *testing.T) {
+	var g gap
+	asked, at := 0, time.Duration(0)
+	for ; at < 10*time.Second; asked++ {
+		at += g.after(0)
+	}
+	if asked > 15 {
+		t.Errorf("%d refreshes in ten seconds in which they were always wanted", asked)
+	}
+	if got := g.after(2 * time.Second); got != refreshGap {
+		t.Errorf("after a quiet moment the pause is %v", got)
+	}
+	if got := g.after(refreshGap * 2); got != refreshGap {
+		t.Errorf("wanted now and then, the pause is %v", got)
 	}
 }

@@ -145,7 +145,7 @@ var errNoAuthority = &wire.Error{
 
 var errNoToken = &wire.Error{
 	Code:   wire.CodeUnsafe,
-	Detail: "the token is not known, spent or out of date: ask for another with 'flotilla member token'",
+	Detail: "the token is not known, spent or out of date (an attempt whose answer was lost has spent it, too): ask for another with 'flotilla member token'",
 }
 
 // tokenKnown reports whether a token is known here. One that is not may have been made a moment ago, at another member, so it has

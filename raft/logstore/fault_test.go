@@ -182,6 +182,20 @@ func TestInUse(t *testing.T) {
 	opened(t, logstore.Options{Dir: dir, LockTimeout: time.Nanosecond}).Close()
 }
 
+// Verify reads where nothing can be written, as on a disk mounted to be read only: here the lock is a directory, which opens to be
+// read alone, whoever one is.
+func TestVerifyOpensToRead(t *testing.T) {
+	dir := t.TempDir()
+	opened(t, logstore.Options{Dir: dir}).Close()
+	lock := filepath.Join(dir, "lock")
+	if err := errors.Join(os.Remove(lock), os.Mkdir(lock, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if err := logstore.Verify(dir, func(f logstore.Finding) { t.Error(f) }); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestReopen opens and closes a hundred times, as a host restarted in its process does: no descriptor and no
 // file is left over (P8).
 func TestReopen(t *testing.T) {

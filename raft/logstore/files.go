@@ -122,10 +122,10 @@ func makeDir(fs fileSystem, dir string) error {
 	return fs.syncDir(parent)
 }
 
-// lockDir takes the directory's lock in mode how (syscall.LOCK_EX, LOCK_SH), waiting up to timeout.
-func lockDir(dir string, how int, timeout time.Duration) (*os.File, error) {
+// lockDir takes the directory's lock in mode how (syscall.LOCK_EX, LOCK_SH), on its file opened with flags, waiting up to timeout.
+func lockDir(dir string, how, flags int, timeout time.Duration) (*os.File, error) {
 	path := filepath.Join(dir, lockName)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path, flags, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open lock file: %w", err)
 	}

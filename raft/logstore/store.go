@@ -135,7 +135,7 @@ func Open(o Options) (*Store, error) {
 	if err := makeDir(o.files, o.Dir); err != nil {
 		return nil, fmt.Errorf("create log directory: %w", err)
 	}
-	lock, err := lockDir(o.Dir, syscall.LOCK_EX, o.LockTimeout)
+	lock, err := lockDir(o.Dir, syscall.LOCK_EX, os.O_RDWR|os.O_CREATE, o.LockTimeout)
 	if err != nil {
 		return nil, err
 	}

@@ -34,11 +34,11 @@ func (f Finding) String() string {
 	return s
 }
 
-// Verify reads every record of the log in dir and reports what is wrong, without changing anything. The
-// node must be stopped: ErrInUse otherwise. Other errors are those of the disk. It takes the time of a start.
+// Verify reads every record of the log in dir and reports what is wrong, without changing anything, also on a disk that is
+// mounted to be read only. The node must be stopped: ErrInUse otherwise. Other errors are those of the disk. It takes the time of a start.
 func Verify(dir string, report func(Finding)) error {
 	if _, err := os.Stat(filepath.Join(dir, lockName)); err == nil {
-		lock, err := lockDir(dir, syscall.LOCK_SH, lockPoll)
+		lock, err := lockDir(dir, syscall.LOCK_SH, os.O_RDONLY, lockPoll)
 		if err != nil {
 			return err
 		}

@@ -209,6 +209,9 @@ func (a *applier) flush(g *group) error {
 				a.spans[0].index, last.index, g.id, len(results), len(a.commands))
 		}
 	}
+	if n := len(a.commands); n > 0 {
+		g.run.given = a.commands[n-1].Index
+	}
 	g.freed()
 	g.applied.Store(uint64(last.index))
 	a.settle(results)

@@ -65,7 +65,8 @@ func (m *logMarks) forget(index wire.Index) {
 
 // compact lets go of the log that the newest snapshot stands for, but for TailBytes, and for what the core keeps for followers that
 // answer. Those have as much room as the state takes, since a snapshot would send that; so has a transfer, after which its follower
-// needs the log from there on: it would need the next snapshot otherwise, for ever.
+// needs the log from there on: it would need the next snapshot otherwise, for ever. And the machine here: one of its own disk knows of
+// no entries but those with commands, so the log is there from the last one on, or a start would have it take over what it has.
 func (w *worker) compact(g *group, core *raft.Core) {
 	s := &g.snaps
 	s.newest, s.bytes = w.e.newest(g.id) // one that was found damaged stands for nothing any more
@@ -73,7 +74,7 @@ func (w *worker) compact(g *group, core *raft.Core) {
 	if s.newest > g.handed {
 		return // a peer's, and not installed: should it turn out damaged, all there is is an older one
 	}
-	to := min(s.newest, s.told, s.log.before(w.e.cfg.TailBytes))
+	to := min(s.newest, s.told, wire.Index(g.kept.Load()), s.log.before(w.e.cfg.TailBytes))
 	least := s.log.before(max(s.bytes, tailsForFollowers*w.e.cfg.TailBytes))
 	for _, x := range s.sends {
 		to = min(to, max(x.least, least))

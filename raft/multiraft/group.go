@@ -37,6 +37,8 @@ type group struct {
 	view    atomic.Pointer[view] // by the worker
 	commit  atomic.Uint64        // by the worker
 	applied atomic.Uint64        // by the applier
+	// kept is the index that a machine of its own disk says at the next start, or more: by the applier.
+	kept atomic.Uint64
 	// snapshot is the index of the newest one here, by the worker.
 	snapshot atomic.Uint64
 	fault    atomic.Pointer[wire.Error] // by the first who quarantines
@@ -96,6 +98,8 @@ func (e *Engine) newGroup(cfg GroupConfig) (*group, error) {
 	}
 	g.handed = cfg.Applied
 	g.applied.Store(uint64(cfg.Applied))
+	g.kept.Store(uint64(cfg.Applied))
+	g.run.given = cfg.Applied
 	g.commit.Store(uint64(cfg.Applied))
 	g.view.Store(&view{term: state.HardState.Term, members: state.Membership})
 	if err == nil {

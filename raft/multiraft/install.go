@@ -141,6 +141,8 @@ func (a *applier) install(g *group, t *taking) error {
 		crashpoint.Here(crashpoint.InstallRestored)
 		g.commit.Store(max(g.commit.Load(), uint64(t.state.Index)))
 		g.applied.Store(uint64(t.state.Index))
+		g.run.given = t.state.Index
+		g.kept.Store(uint64(t.state.Index))
 	}
 	g.w.inbox.order(func(w *worker) { w.installed(g, t, err) })
 	return nil

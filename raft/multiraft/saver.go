@@ -100,6 +100,7 @@ func (a *applier) freeze(g *group, state wire.Snapshot) error {
 	case err != nil:
 		g.w.inbox.order(func(w *worker) { w.saved(g, state, err) })
 	default:
+		g.kept.Store(uint64(g.run.given))
 		a.e.saver.put(errand{
 			do:     func() { a.e.save(g, state, frozen) },
 			refuse: func() { _ = closeFrozen(frozen) }, // nobody reads it any more

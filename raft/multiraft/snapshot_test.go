@@ -212,6 +212,39 @@ func TestDamagedSnapshotAtTheStart(t *testing.T) {
 	})
 }
 
+// A machine of its own disk knows how far it is by its commands. The log stays from the last one on that came before a snapshot: a start had to
+// have it take over the whole state that it has, else, and was out of service where there was no space for that.
+func TestLogStaysFromTheLastCommand(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := withSnapshots(newCluster(t, 1, 1), 4000)
+		c.startAll()
+		defer c.killAll()
+		n := c.leader(1)
+		last := fill(t, n.engine, 1, 100).Index
+		var end wire.Index
+		for range 100 { // more than a tail of entries without commands
+			at, err := n.engine.Barrier(t.Context(), 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			end = at
+		}
+		s, err := n.engine.MakeSnapshot(t.Context(), 1)
+		if err != nil || s.Index < end {
+			t.Fatalf("a snapshot at %d after %d: %v", s.Index, end, err)
+		}
+		time.Sleep(time.Second) // everybody comes to rest
+		if first := n.first(1); first > last+1 || first == 1 {
+			t.Errorf("the log begins at %d, the machine was given %d last", first, last)
+		}
+		fill(t, n.engine, 1, 1)
+		if _, err := n.engine.MakeSnapshot(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, "a log that begins behind it", func() bool { return n.first(1) > last+1 })
+	})
+}
+
 // P4, D15: a damaged snapshot that the disk does not let be set aside is offered again and again: the start does not try it for ever.
 func TestDamagedSnapshotThatStays(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

@@ -364,10 +364,14 @@ func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
 func TestImportGivenUp(t *testing.T) {
 	c := newCluster(t, 1)
 	var meanwhile func(flotilla.GroupID)
+	var before func()
 	c.change = func(cfg *flotilla.Config) {
 		withNotes(cfg)
 		kinds := maps.Clone(cfg.Kinds)
 		kinds["notes"] = flotilla.Kind{New: func(g flotilla.GroupID) flotilla.StateMachine {
+			if before != nil {
+				before()
+			}
 			return &notes{restored: func() {
 				if meanwhile != nil {
 					meanwhile(g)
@@ -389,6 +393,12 @@ func TestImportGivenUp(t *testing.T) {
 	meanwhile = func(flotilla.GroupID) { leave() }
 	if id, err := h.Admin().ImportGroup(ctx, "notes", bytes.NewReader(export)); id != 0 || err == nil {
 		t.Errorf("left: group %d, %v", id, err)
+	}
+	tidy(t, c, 1, live)
+	ctx, leave = context.WithCancel(t.Context())
+	meanwhile, before = nil, leave // the log is laid without anybody who waits for that
+	if id, err := h.Admin().ImportGroup(ctx, "notes", bytes.NewReader(export)); id != 0 || err == nil {
+		t.Errorf("left before the log was there: group %d, %v", id, err)
 	}
 	tidy(t, c, 1, live)
 }

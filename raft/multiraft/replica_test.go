@@ -129,6 +129,32 @@ func (c *cluster) others(id wire.NodeID) (ids []wire.NodeID) {
 	return ids
 }
 
+// D54: who lays a log and leaves before it is taken up leaves nothing for good: it ends as a replica does.
+func TestLaidLogEnds(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := newCluster(t, 1, 1)
+		c.startAll()
+		defer c.killAll()
+		n := c.leader(1)
+		at := wire.Snapshot{Index: 7, Term: 3, Membership: wire.Membership{Voters: []wire.NodeID{n.id}}}
+		if err := n.engine.LayGroup(within(time.Second), 9, at); err != nil {
+			t.Fatal(err)
+		}
+		if _, held := n.log.State(9); !held {
+			t.Fatal("there is no log: this test would check nothing")
+		}
+		for range 2 { // twice does no harm
+			if err := n.engine.RemoveGroup(within(time.Second), 9); err != nil {
+				t.Fatal(err)
+			}
+			if _, held := n.log.State(9); held {
+				t.Error("the log is still there")
+			}
+		}
+		mustPropose(t, n.engine, 1, "the other group goes on")
+	})
+}
+
 // A replica out of service can be ended as well, and is no longer counted.
 func TestQuarantinedReplicaEnds(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

@@ -44,7 +44,7 @@ func (l loop) Make(ctx context.Context, i *catalog.Import, state steward.Staged)
 
 func (l loop) Strays() (ids []GroupID) {
 	for _, id := range l.snapshots.Groups() {
-		if _, held := l.store.State(id); !held && !l.Group(id).local() {
+		if !l.Group(id).local() {
 			ids = append(ids, id)
 		}
 	}

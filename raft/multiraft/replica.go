@@ -96,8 +96,8 @@ func busy(id wire.GroupID) *wire.Error {
 }
 
 // RemoveGroup ends this node's replica of a group: whoever waits for it is answered, CodeUnknownOutcome for commands in the
-// log, CodeUnknownGroup else; when its machine is left alone and its log is let go of, durably, it returns. Without a replica here
-// it returns at once: nil means that there is none and that none is being made. CodeOverloaded while an earlier call for the group is not
+// log, CodeUnknownGroup else; when its machine is left alone and its log is let go of, durably, it returns. A log without a replica is
+// let go of as well. nil means that there is none and that none is being made. CodeOverloaded while an earlier call for the group is not
 // done. Peers are told that the group is unknown here. Once begun it goes on when ctx has ended.
 func (e *Engine) RemoveGroup(ctx context.Context, id wire.GroupID) error {
 	ended := make(chan error, 1)
@@ -113,8 +113,7 @@ func (e *Engine) removeGroup(id wire.GroupID, then func(error)) {
 	}
 	g := e.lookup(id)
 	if g == nil {
-		e.moving.Delete(id)
-		then(nil)
+		e.removeLog(id, then)
 		return
 	}
 	e.groups.Delete(id)
@@ -123,16 +122,10 @@ func (e *Engine) removeGroup(id wire.GroupID, then func(error)) {
 		e.stats.quarantined.Add(^uint64(0)) // it was out of service, and is no longer counted
 	}
 	var closed error
-	dropped := func() { // after the log: without it nobody misses a beginning
-		e.forget(g.id, func(err error) {
-			e.moving.Delete(g.id)
-			then(errors.Join(closed, err))
-		})
-	}
 	leave := func(w *worker) {
 		w.evict(g)
 		w.groups = slices.DeleteFunc(w.groups, func(other *group) bool { return other == g })
-		w.commitAlone(dropped, wire.LogUpdate{Group: g.id, Drop: true})
+		e.dropLog(w, g.id, func(err error) { then(errors.Join(closed, err)) })
 	}
 	// The machine first: it may read what the log holds. Then the owner lets go, in whose order the log is written.
 	ordered := e.appliers.last(g, func() {
@@ -144,6 +137,30 @@ func (e *Engine) removeGroup(id wire.GroupID, then func(error)) {
 	if !ordered {
 		then(g.stopped())
 	}
+}
+
+// removeLog lets go of a log without a replica, as a caller of LayGroup leaves it who does not go on. The group is claimed.
+func (e *Engine) removeLog(id wire.GroupID, then func(error)) {
+	if _, held := e.cfg.Log.State(id); !held {
+		e.moving.Delete(id)
+		then(nil)
+		return
+	}
+	if !e.workerOf(id).inbox.order(func(w *worker) { e.dropLog(w, id, then) }) {
+		e.moving.Delete(id)
+		then(&wire.Error{Code: wire.CodeStopped, Group: id})
+	}
+}
+
+// dropLog lets go of the log of a claimed group, and of its snapshots after it: without a log nobody misses a beginning.
+func (e *Engine) dropLog(w *worker, id wire.GroupID, then func(error)) {
+	dropped := func() {
+		e.forget(id, func(err error) {
+			e.moving.Delete(id)
+			then(err)
+		})
+	}
+	w.commitAlone(dropped, wire.LogUpdate{Group: id, Drop: true})
 }
 
 // closeMachine closes a machine that wants to be, and turns a panic into an error (P4).

@@ -173,30 +173,26 @@ func (s *Steward) callOff(ctx context.Context, view *catalog.Snapshot) {
 	if s.cfg.Imports == nil {
 		return
 	}
-	for _, i := range view.Imports {
-		if i.Node == s.cfg.Self && !s.working(i.Token) {
-			s.start(ctx, task{group: i.ID}, "take back an import that was cut off", restAfterError, func(ctx context.Context) error {
-				_, err := s.propose(ctx, catalog.EndImport{ID: i.ID, Token: i.Token}) // refused: it has ended
-				return err
-			})
-		}
+	for _, c := range placement.CalledOff(view, s.cfg.Self, s.working) {
+		s.start(ctx, task{group: c.ID}, "take back an import that was cut off", restAfterError, func(ctx context.Context) error {
+			_, err := s.propose(ctx, c) // refused: it has ended
+			return err
+		})
 	}
-	for _, id := range s.cfg.Imports.Strays() {
-		if g, _ := view.FindGroup(id); g.Deleted {
-			s.start(ctx, task{group: id}, "remove what is left of the replica here", restAfterError, func(ctx context.Context) error {
-				if err := s.cfg.Engine.Remove(ctx, id); err != nil { // it may be on its way out still
-					return err
-				}
-				return s.cfg.Imports.Forget(id)
-			})
-		}
+	for _, id := range placement.Leftovers(view, s.cfg.Imports.Strays()) {
+		s.start(ctx, task{group: id}, "remove what is left of the replica here", restAfterError, func(ctx context.Context) error {
+			if err := s.cfg.Engine.Remove(ctx, id); err != nil { // it may be on its way out still
+				return err
+			}
+			return s.cfg.Imports.Forget(id)
+		})
 	}
 }
 
 // Gate lets commands into group id when it is a group, and not before: what is imported may be taken back.
 func (s *Steward) Gate(id wire.GroupID, vet func([]byte) error) func([]byte) error {
 	return func(command []byte) error {
-		if g, found := s.cfg.Meta.View().FindGroup(id); !found || g.Deleted {
+		if !placement.Open(s.cfg.Meta.View(), id) {
 			return fmt.Errorf("group %d is being imported, or was", id)
 		}
 		if vet == nil {

@@ -237,6 +237,11 @@ func (s *Stepper) CreateGroup(cfg GroupConfig, origin wire.Membership, then func
 	s.e.createGroup(cfg, origin, then)
 }
 
+// LayGroup is Engine.LayGroup.
+func (s *Stepper) LayGroup(id wire.GroupID, at wire.Snapshot, then func(error)) {
+	s.e.layGroup(id, at, then)
+}
+
 // RemoveGroup is Engine.RemoveGroup.
 func (s *Stepper) RemoveGroup(id wire.GroupID, then func(error)) { s.e.removeGroup(id, then) }
 

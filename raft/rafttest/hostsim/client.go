@@ -118,8 +118,8 @@ func (s *Sim) openClients() {
 		}
 		s.clients = append(s.clients, c)
 	}
-	for g := range wire.GroupID(s.plan.Spare) {
-		s.clients = append(s.clients, &client{id: len(s.clients), group: wire.GroupID(s.plan.Groups) + g + 1, home: 1, session: &session{}})
+	for g := wire.GroupID(s.plan.Groups + 1); g < s.plan.groups(); g++ {
+		s.clients = append(s.clients, &client{id: len(s.clients), group: g, home: 1, session: &session{}})
 	}
 }
 
@@ -164,6 +164,15 @@ func (s *Sim) rest(c *client) {
 	s.after(between(s.rng, 0, 2*mean), &task{kind: taskThink, client: c})
 }
 
+// rouse has the clients of a group go on that has come to be.
+func (s *Sim) rouse(g wire.GroupID) {
+	for _, c := range s.clients {
+		if c.group == g && c.op == nil {
+			s.rest(c)
+		}
+	}
+}
+
 func (s *Sim) clientDelay() time.Duration {
 	return between(s.rng, 50*time.Microsecond, 2*time.Millisecond)
 }
@@ -174,8 +183,7 @@ func (s *Sim) think(c *client) {
 		return
 	}
 	if s.fates[c.group] != groupLives {
-		s.rest(c)
-		return
+		return // rouse wakes it
 	}
 	s.operations++
 	op := &operation{id: s.operations, session: c.session, final: s.heal.begun}
@@ -341,6 +349,7 @@ func (s *Sim) served(h *host, t *try, r multiraft.Result, err error) {
 	case t.op.kind == opRead || t.op.kind == opStale || t.op.kind == opFollow:
 	case err == nil:
 		s.broken("machines", s.checks.machines.Acknowledged(t.c.group, r.Index, check.Sum(t.command)))
+		s.broken("imports", s.checks.imports.Acknowledged(t.c.group))
 	case code != wire.CodeUnknownOutcome && t.op.kind == opPut:
 		s.broken("outcomes", s.checks.outcomes.Refused(check.Attempt{Op: t.op.id, Number: t.number}, code))
 	}

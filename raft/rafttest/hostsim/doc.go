@@ -7,6 +7,9 @@
 // made and deleted. Frames carry the generation of their data directory, which their receiver holds against its catalog as
 // quictransport does. One disk is lost at a time and only while every group can bear it: more is nobody's promise.
 //
+// In many of these groups are also made of exports, as Admin.ImportGroup does it, step by step: processes die, disks run full and lose their
+// power in and between the steps, whoever waits leaves, and operators delete what is not there yet. The group is whole or never there.
+//
 // In most runs logs are short and snapshots take their place: made, sent in chunks over streams of their own, gone on with after whatever
 // cut them off, taken over by machines and logs, by a store as nodes have it upon a disk that loses its power at any of its changes. They rot,
 // are damaged on the way, and find receivers without space; processes die between two steps of an install.

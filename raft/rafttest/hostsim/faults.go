@@ -29,6 +29,7 @@ const (
 	disturbPower
 	disturbRot
 	disturbMake
+	disturbImport
 )
 
 // What a value says beside a task's kind.
@@ -42,7 +43,7 @@ func (s *Sim) disturbances() []time.Duration {
 	p := &s.plan
 	return []time.Duration{
 		p.CrashEvery, p.StopEvery, p.PauseEvery, p.CutEvery, p.DiskEvery, p.TransferEvery, p.ChangeEvery, p.JoinEvery, p.LeaveEvery, p.LossEvery, p.GroupEvery,
-		p.PowerEvery, p.RotEvery, p.MakeEvery,
+		p.PowerEvery, p.RotEvery, p.MakeEvery, p.ImportEvery,
 	}
 }
 
@@ -99,7 +100,7 @@ func (s *Sim) alert() {
 
 // glance reads a key at a host, of a group that it leads or believes to lead if there is one. The answer must not be stale.
 func (s *Sim) glance(h *host) {
-	g := wire.GroupID(1 + s.rng.IntN(s.plan.Groups+s.plan.Spare))
+	g := 1 + wire.GroupID(s.rng.IntN(int(s.plan.groups())-1))
 	for led := range s.plan.groups() - 1 {
 		if st, here := h.engine().GroupStatus(led + 1); here && st.Role == raft.Leader && chance(s.rng, 700) {
 			g = led + 1
@@ -152,6 +153,8 @@ func (s *Sim) disturb(kind disturbance) {
 		s.planLoss()
 	case disturbGroup:
 		s.makeOrDelete()
+	case disturbImport:
+		s.importGroup()
 	default:
 		s.disturbSnapshots(kind)
 	}
@@ -307,7 +310,7 @@ func (s *Sim) hurtDisk(h *host) {
 		}
 		s.tell("node %d: the catalog's next transaction fails, fate %d", h.id, h.catalogFate)
 	case 4:
-		m := h.machines[1+s.rng.IntN(s.plan.Groups+s.plan.Spare)]
+		m := h.machines[1+s.rng.IntN(int(s.plan.groups())-1)]
 		if m != nil {
 			m.fails = true
 			s.tell("node %d: the machine of group %d fails", h.id, m.group)

@@ -160,6 +160,11 @@ func (s *Sim) misplaced() string {
 	if err := s.checks.placed.Healed(&v, replicas); err != nil {
 		return err.Error()
 	}
+	for _, h := range s.living() {
+		if err := s.checks.imports.Healed(&h.catalog, h.strays(), h.depot.Staged()); err != nil {
+			return err.Error()
+		}
+	}
 	if changes := placement.Plan(&v); len(changes) > 0 {
 		return fmt.Sprintf("something is to be planned: %+v", changes[0])
 	}
@@ -214,6 +219,7 @@ func (s *Sim) differing() string {
 			if m == nil || s.fates[g] != groupLives || !slices.Contains(members, h.id) {
 				continue
 			}
+			s.holds(m)
 			other := s.hosts[members[0]-1].machines[g]
 			if m.count != s.checks.machines.Count(wire.GroupID(g)) || m != other && s.heal.calmSince == 0 && m.kv.Hash() != other.kv.Hash() {
 				s.broken("convergence", fmt.Errorf("nodes %d and %d differ in group %d: %d and %d commands of %d", h.id, other.h.id, g, m.count, other.count,

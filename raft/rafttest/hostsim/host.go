@@ -8,7 +8,6 @@ import (
 
 	"flotilla/catalog"
 	"flotilla/epoch"
-	"flotilla/kv"
 	"flotilla/raft"
 	"flotilla/raft/logstore/logstoretest"
 	"flotilla/raft/multiraft"
@@ -194,7 +193,7 @@ func (h *host) groupConfig(id wire.GroupID) multiraft.GroupConfig {
 	}
 	if id != wire.MetadataGroup {
 		h.machines[id] = h.newMachine(id)
-		cfg.Machine, cfg.Applied, cfg.Vet = keeper{h.machines[id]}, h.machines[id].at, kv.Vet
+		cfg.Machine, cfg.Applied, cfg.Vet = keeper{h.machines[id]}, h.machines[id].at, h.gate(id)
 	}
 	return cfg
 }
@@ -252,6 +251,7 @@ func (s *Sim) bury(h *host) {
 	for _, caller := range h.orders {
 		s.checks.callers.Died(caller)
 	}
+	s.cutOff(h)
 	h.up, h.stepper, h.machines, h.watchers, h.tries, h.orders = false, nil, nil, nil, nil, nil
 	h.life++
 	h.hung = 0
@@ -392,6 +392,7 @@ func (s *Sim) event(h *host, e multiraft.Event) {
 		case errors.Is(e.Err, errMachine):
 			s.fail(h, 20*time.Second)
 		case h.depot.Cut(): // what is damaged could not be set aside
+		case s.unmade(h, e.Group, e.Err): // and never will be
 		case h.broken != e.Group || !errors.Is(e.Err, raft.ErrInconsistent):
 			s.broken("quarantine", fmt.Errorf("node %d, group %d: %w", h.id, e.Group, e.Err))
 		}

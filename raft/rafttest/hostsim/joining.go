@@ -25,7 +25,8 @@ const (
 type fate uint8
 
 const (
-	groupUnborn fate = iota
+	groupUnborn   fate = iota
+	groupImported      // its id is given out
 	groupLives
 	groupDeleted
 )
@@ -190,10 +191,12 @@ func (s *Sim) decided(data []byte, result []byte) {
 	switch c := change.(type) {
 	case catalog.AdmitNode:
 		s.tell("node %d is admitted with generation %d", c.ID, c.Generation)
+		s.endImports(c.ID)
 	case catalog.SetNodeState:
 		s.tell("node %d is %s", c.ID, c.State)
 		if c.State == catalog.NodeRemoved {
 			s.stats.Left++
+			s.endImports(c.ID)
 			s.after(between(s.rng, 0, 30*time.Second), &task{kind: taskOff, host: s.hosts[c.ID-1], life: anyLife})
 		}
 	case catalog.CreateGroup:
@@ -202,10 +205,17 @@ func (s *Sim) decided(data []byte, result []byte) {
 		s.tell("group %d is created on %v", g, c.Voters)
 		s.memberships[g], s.fates[g] = wire.Membership{Voters: c.Voters}, groupLives
 		s.effect(g, &s.memberships[g])
+		s.rouse(g)
+		s.broken("imports", s.checks.imports.Created(g))
 	case catalog.DeleteGroup:
 		s.stats.Deleted++
 		s.tell("group %d is deleted", c.ID)
 		s.fates[c.ID] = groupDeleted
+		s.broken("imports", s.checks.imports.Ended(c.ID, false))
+	case catalog.BeginImport:
+		s.begun(s.imports[c.Token-1], wire.GroupID(r.Value))
+	case catalog.EndImport:
+		s.ended(s.imports[c.Token-1], c.Made)
 	}
 }
 

@@ -104,7 +104,7 @@ func (s *Sim) lose() {
 		}
 	}
 	h := s.someone()
-	if h.stage != stageMember {
+	if h.stage != stageMember || s.announcing(h) {
 		return
 	}
 	s.care.victim = h

@@ -43,6 +43,7 @@ func (m *machine) Apply(batch []multiraft.Command) ([][]byte, error) {
 		return nil, err
 	}
 	s.broken("snapshots", s.checks.snapshots.Applies(m.h.id, m.group, m.at, batch[0].Index))
+	s.broken("imports", s.checks.imports.Applies(m.h.id, m.group, m.at))
 	m.at = batch[len(batch)-1].Index
 	defer m.keep(300)
 	for i := range batch {

@@ -49,4 +49,4 @@ func (m *Membership) String() string {
 }
 
 // groups is one more than the highest id of a group in this run.
-func (p *Plan) groups() wire.GroupID { return wire.GroupID(p.Groups + p.Spare + 1) }
+func (p *Plan) groups() wire.GroupID { return wire.GroupID(p.Groups + p.Spare + p.Imported + 1) }

@@ -58,19 +58,25 @@ func (s *Sim) sendAway() {
 	s.propose(m, catalog.SetNodeState{ID: n, State: catalog.NodeLeaving, IfVersion: v.Topology.Version}, func(catalog.Result, error) {})
 }
 
-// makeOrDelete makes or deletes one of the spare groups.
+// makeOrDelete makes or deletes one of the spare groups, or deletes one that was imported, or is.
 func (s *Sim) makeOrDelete() {
 	m := s.member()
 	if m == nil {
 		return
 	}
-	g := wire.GroupID(s.plan.Groups + 1 + s.rng.IntN(s.plan.Spare))
+	g := wire.GroupID(s.plan.Groups + 1 + s.rng.IntN(s.plan.Spare+s.plan.Imported))
+	if under := m.catalog.Imports; len(under) > 0 && chance(s.rng, 300) {
+		g = under[s.rng.IntN(len(under))].ID
+	}
 	known, found := m.catalog.FindGroup(g)
+	_, importing := m.catalog.FindImport(g)
 	var c catalog.Change
 	switch voters := placement.Choose(&m.catalog); {
-	case found && !known.Deleted:
+	case found && !known.Deleted || importing && chance(s.rng, 500):
 		c = catalog.DeleteGroup{ID: g}
-	case len(voters) > 0: // of a tombstone, too: it must be refused
+	case int(g) > s.plan.Groups+s.plan.Spare && !importing: // only imports get these ids
+		return
+	case len(voters) > 0: // of a tombstone and of an import, too: it must be refused
 		c = catalog.CreateGroup{ID: g, Voters: voters}
 	default:
 		return
@@ -89,7 +95,7 @@ func (s *Sim) wish() {
 		return
 	}
 	v := m.catalog
-	g := wire.GroupID(1 + s.rng.IntN(s.plan.Groups+s.plan.Spare))
+	g := 1 + wire.GroupID(s.rng.IntN(int(s.plan.groups())-1))
 	if known, found := v.FindGroup(g); !found || known.Deleted {
 		return
 	}

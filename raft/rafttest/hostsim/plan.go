@@ -62,6 +62,7 @@ type Plan struct {
 
 	Membership
 	Snapshots
+	Imports
 
 	sabotage sabotage
 }
@@ -87,6 +88,10 @@ const (
 	silentLoss
 	// idleRestore: machines say that they have taken a state over, and have not.
 	idleRestore
+	// hastyImport: groups are announced before anything of them was made.
+	hastyImport
+	// abandonedImport: what was cut off is never taken back.
+	abandonedImport
 )
 
 // Draw returns the plan of a seed.
@@ -125,6 +130,7 @@ func Draw(seed uint64) Plan {
 	}
 	p.drawMembership()
 	p.drawSnapshots()
+	p.drawImports()
 	return p
 }
 
@@ -223,7 +229,7 @@ func (p *Plan) String() string {
 		p.Skew, p.TurnMax, p.Hiccup, p.HiccupMax, p.DelayMin, p.DelayMax, p.Loss, p.Duplicates, p.Late, p.LateMax, p.Ordered, p.HalfOpen, p.QueueMax, p.Full, p.GroupBytes)
 	fmt.Fprintf(&b, "  sync %v slow %d/%v; apply %v; %d clients, %d keys, busy %v quiet %v think %v idle %v\n",
 		p.SyncMax, p.SlowSync, p.SlowSyncMax, p.ApplyMax, p.Clients, p.Keys, p.BusyMean, p.QuietMean, p.ThinkBusy, p.ThinkIdle)
-	fmt.Fprintf(&b, "  every: crash %v (down %v) stop %v pause %v (%v) cut %v (%v) disk %v transfer %v change %v; %s\n  %s", p.CrashEvery, p.DownMax, p.StopEvery,
-		p.PauseEvery, p.PauseMax, p.CutEvery, p.CutMax, p.DiskEvery, p.TransferEvery, p.ChangeEvery, p.Membership.String(), p.Snapshots.String())
+	fmt.Fprintf(&b, "  every: crash %v (down %v) stop %v pause %v (%v) cut %v (%v) disk %v transfer %v change %v; %s\n  %s\n  %s", p.CrashEvery, p.DownMax, p.StopEvery,
+		p.PauseEvery, p.PauseMax, p.CutEvery, p.CutMax, p.DiskEvery, p.TransferEvery, p.ChangeEvery, p.Membership.String(), p.Snapshots.String(), p.Imports.String())
 	return b.String()
 }

@@ -39,6 +39,8 @@ type Sim struct {
 	// fates says what has become of each group.
 	fates []fate
 	care  care
+	// imports are all that were begun, by their tokens.
+	imports []*importing
 	// generations counts the data directories that came after the first ones.
 	generations int
 }
@@ -60,6 +62,7 @@ type checks struct {
 	tombstones check.Tombstones
 	placed     check.Placed
 	snapshots  check.Snapshots
+	imports    check.Imports
 	sessions   []check.Sessions  // by group
 	registers  []check.Registers // by group
 }
@@ -125,7 +128,7 @@ func (s *Sim) open() {
 		s.effect(g, &s.memberships[g])
 		s.fates[g] = groupLives
 	}
-	s.memberships = append(s.memberships, make([]wire.Membership, s.plan.Spare)...)
+	s.memberships = append(s.memberships, make([]wire.Membership, s.plan.Spare+s.plan.Imported)...)
 	for n := range wire.NodeID(s.plan.Nodes) {
 		s.hosts = append(s.hosts, s.newHost(n+1))
 	}

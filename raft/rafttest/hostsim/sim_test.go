@@ -33,6 +33,13 @@ func TestSmoke(t *testing.T) {
 			t.Errorf("no snapshots %s in %d seeds", what, seeds)
 		}
 	}
+	for what, times := range map[string]int{
+		"begun": sum.Begun, "made": sum.Imported, "taken back": sum.TakenBack, "given up": sum.GivenUp,
+	} {
+		if times == 0 && !testing.Short() {
+			t.Errorf("no imports %s in %d seeds", what, seeds)
+		}
+	}
 	// A smoke without fire proves nothing: the load must have been real.
 	n := int(seeds)
 	if sum.Elections < 10*n || sum.Applied < 500*n || sum.Crashes < n || sum.ReadsOK < 200*n || sum.Refused < 10*n || sum.Forwards < 100*n || sum.Unknown < 10*n ||
@@ -66,24 +73,29 @@ func TestSabotageIsFound(t *testing.T) {
 		{"stale reads served as linearizable", staleReads, []string{"registers"}},
 		{"a lost data directory that is heard", blindGeneration, []string{"identities"}},
 		{"a disk that is replaced and nobody is told", silentLoss, []string{"rebirths"}},
-		{"a machine that says it has taken a state over", idleRestore, []string{"machines"}},
+		{"a machine that says it has taken a state over", idleRestore, []string{"machines", "imports"}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			for seed := uint64(1); seed <= 20; seed++ {
-				p := Draw(seed)
-				p.sabotage = c.sabotage
-				var v *Violation
-				if !errors.As(Run(p, nil).Err, &v) {
-					continue
-				}
-				if !slices.Contains(c.by, v.Checker) {
-					t.Errorf("seed %d: found by %v", seed, v)
-				}
-				return
-			}
-			t.Error("20 seeds have not noticed")
-		})
+		t.Run(c.name, func(t *testing.T) { isFound(t, Draw, c.sabotage, c.by) })
 	}
+	t.Run("an import announced before it is made", func(t *testing.T) { isFound(t, importPlan, hastyImport, []string{"imports"}) })
+	t.Run("an import that is cut off and left", func(t *testing.T) { isFound(t, importPlan, abandonedImport, []string{"liveness"}) })
+}
+
+// isFound looks for a sabotage in 20 seeds.
+func isFound(t *testing.T, plan func(seed uint64) Plan, what sabotage, by []string) {
+	for seed := uint64(1); seed <= 20; seed++ {
+		p := plan(seed)
+		p.sabotage = what
+		var v *Violation
+		if !errors.As(Run(p, nil).Err, &v) {
+			continue
+		}
+		if !slices.Contains(by, v.Checker) {
+			t.Errorf("seed %d: found by %v", seed, v)
+		}
+		return
+	}
+	t.Error("20 seeds have not noticed")
 }
 
 // TestLinesChangeNothing: whoever reads the lines changes nothing.

@@ -161,7 +161,7 @@ func (s *Sim) breakReplica(h *host) bool {
 		return false
 	}
 	for _, st := range h.disk.Groups() {
-		if st.Group == wire.MetadataGroup || st.First == 1 || len(h.depot.Held(st.Group)) == 0 {
+		if st.Group == wire.MetadataGroup || s.fates[st.Group] == groupImported || st.First == 1 || len(h.depot.Held(st.Group)) == 0 {
 			continue
 		}
 		s.stats.Broken++

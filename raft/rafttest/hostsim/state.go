@@ -143,6 +143,7 @@ func (s *Sim) restored(h *host, g wire.GroupID, was, at wire.Index, raw []byte) 
 	s.trace.words(uint64(h.id)<<32|uint64(g), uint64(was), uint64(at), sum)
 	s.tell("node %d: the machine of group %d goes from %d to the state at %d", h.id, g, was, at)
 	s.broken("snapshots", s.checks.snapshots.Restored(h.id, g, was, at, sum))
+	s.checks.imports.Restored(h.id, g, at)
 	if s.stats.Restored++; chance(s.rng, s.rate(s.plan.DieHolding)) { // before the log has moved, or after
 		s.after(between(s.rng, 0, s.plan.SyncMax*2), &task{kind: taskDo, host: h, life: h.life, do: func() { s.die(h) }})
 	}

@@ -28,6 +28,8 @@ type steward struct {
 	content uint64 // the version of the topology for which nothing was to be planned
 	groups  []*errand
 	plan    errand
+	// imports are the tokens of those that this process works on.
+	imports map[uint64]bool
 }
 
 // errand is something under way, at most once.
@@ -37,7 +39,7 @@ type errand struct {
 }
 
 func newSteward(groups wire.GroupID) steward {
-	s := steward{groups: make([]*errand, groups)}
+	s := steward{groups: make([]*errand, groups), imports: map[uint64]bool{}}
 	for g := range s.groups {
 		s.groups[g] = &errand{}
 	}
@@ -138,6 +140,7 @@ func (s *Sim) tend(h *host, view *catalog.Snapshot, replicas []multiraft.GroupSt
 		here[i] = replicas[i].ID
 	}
 	s.repair(h, view, replicas)
+	s.callOff(h, view)
 	create, destroy := placement.Replicas(view, h.id, here)
 	for _, g := range destroy {
 		s.errand(h, h.steward.groups[g], "end a replica", restAfterError, func(done func(error)) { s.endReplica(h, g, done) })
@@ -207,7 +210,12 @@ func (s *Sim) endReplica(h *host, g wire.GroupID, done func(error)) {
 // makeReplica makes the replica of a group.
 func (s *Sim) makeReplica(h *host, g wire.GroupID, view *catalog.Snapshot, done func(error)) {
 	group, _ := view.FindGroup(g)
-	h.stepper.CreateGroup(h.groupConfig(g), group.Origin, func(err error) {
+	s.createGroup(h, g, group.Origin, done)
+}
+
+// createGroup has an engine make a replica, or take one up whose log is here.
+func (s *Sim) createGroup(h *host, g wire.GroupID, origin wire.Membership, done func(error)) {
+	h.stepper.CreateGroup(h.groupConfig(g), origin, func(err error) {
 		if err == nil {
 			s.stats.Made++
 			s.tell("node %d has made a replica of group %d", h.id, g)

@@ -90,6 +90,8 @@ type Stats struct {
 	Joined, Left, Replaced, Ghosts int
 	Made, Ended, Reports, Disowned int
 	Created, Deleted               int
+	// Of imports: refused at once, begun, made, taken back, given up by who waited, cut off by the end of a process.
+	Unfit, Begun, Imported, TakenBack, GivenUp, CutOff int
 	// Of snapshots: made, whose transfer began, went on, ended whole; taken over by a machine, by a log, by a log at a start; received and
 	// named at a start; asked for.
 	SnapshotsMade, SnapshotsSent, Resumed, Received int
@@ -111,6 +113,7 @@ func (s Stats) Plus(t Stats) Stats {
 		s.Unanswered + t.Unanswered, s.Followed + t.Followed, s.Quarantined + t.Quarantined, s.Changes + t.Changes,
 		s.Joined + t.Joined, s.Left + t.Left, s.Replaced + t.Replaced, s.Ghosts + t.Ghosts, s.Made + t.Made, s.Ended + t.Ended, s.Reports + t.Reports,
 		s.Disowned + t.Disowned, s.Created + t.Created, s.Deleted + t.Deleted,
+		s.Unfit + t.Unfit, s.Begun + t.Begun, s.Imported + t.Imported, s.TakenBack + t.TakenBack, s.GivenUp + t.GivenUp, s.CutOff + t.CutOff,
 		s.SnapshotsMade + t.SnapshotsMade, s.SnapshotsSent + t.SnapshotsSent, s.Resumed + t.Resumed, s.Received + t.Received,
 		s.Restored + t.Restored, s.Installed + t.Installed, s.Finished + t.Finished, s.Adopted + t.Adopted, s.Asked + t.Asked,
 		s.Rotten + t.Rotten, s.Broken + t.Broken, s.Flipped + t.Flipped, s.Corrupt + t.Corrupt, s.Struck + t.Struck, s.TakenOver + t.TakenOver, s.Spaceless + t.Spaceless,
@@ -124,12 +127,14 @@ func (s Stats) String() string {
 		"%d elections, %d epochs, %d transfers, %d changes of membership; %d crashes, %d stops, %d pauses, %d cuts, %d disk faults, %d quarantined, %d starts\n"+
 		"%d writes tried (%d acknowledged, %d unknown, %d repeated, %d conflicts), %d commands applied first; %d reads (%d answered, %d stale, %d of one's own write elsewhere); %d metadata commands\n"+
 		"%d joined, %d removed, %d disks replaced, %d lost ones came back (%d frames disowned); %d replicas made, %d ended, %d reports; %d groups created, %d deleted\n"+
+		"%d exports unfit, %d imports begun, %d made, %d taken back, %d given up, %d cut off\n"+
 		"%d snapshots made (%d asked for), %d sent (%d bytes; %d gone on with, %d whole, %d taken over), %d taken over by machines, %d by logs (%d at a start, %d named there)\n"+
 		"%d rotten, %d replicas broken by it, %d damaged on the way (%d found, %d twice), %d without space, %d power cuts",
 		s.Simulated.Round(time.Second), s.Events, s.Turns, s.Commits, s.Frames, s.Lost, s.Refused, s.Connections, s.Forwards,
 		s.Elections, s.Epochs, s.Transfers, s.Changes, s.Crashes, s.Stops, s.Pauses, s.Cuts, s.DiskFaults, s.Quarantined, s.Restarts,
 		s.Writes, s.Acknowledged, s.Unknown, s.Repeated, s.Conflicts, s.Applied, s.Reads, s.ReadsOK, s.Stale, s.Followed, s.Metadata,
 		s.Joined, s.Left, s.Replaced, s.Ghosts, s.Disowned, s.Made, s.Ended, s.Reports, s.Created, s.Deleted,
+		s.Unfit, s.Begun, s.Imported, s.TakenBack, s.GivenUp, s.CutOff,
 		s.SnapshotsMade, s.Asked, s.SnapshotsSent, s.SnapshotBytes, s.Resumed, s.Received, s.TakenOver, s.Restored, s.Installed, s.Finished, s.Adopted,
 		s.Rotten, s.Broken, s.Flipped, s.Corrupt, s.Struck, s.Spaceless, s.Powerless)
 }

@@ -52,9 +52,10 @@ func TestCheckersBite(t *testing.T) {
 	members(t)
 	placed(t)
 	snapshots(t)
+	imports(t)
 	for _, name := range []string{
 		"Elections", "Logs", "Machines", "Durability", "Epochs", "Fence", "Readiness", "Watchers", "Callers", "Outcomes", "Sessions", "Registers",
-		"Identities", "Rebirths", "Tombstones", "Placed", "Snapshots",
+		"Identities", "Rebirths", "Tombstones", "Placed", "Snapshots", "Imports",
 	} {
 		if !bitten[name] {
 			t.Errorf("no bad history for %s", name)
@@ -335,6 +336,78 @@ func snapshots(t *testing.T) {
 		{"a log without end", s{bounded(11)}, "11 bytes"},
 	} {
 		bite(t, c.name, good, c.bad, c.says)
+	}
+}
+
+func imports(t *testing.T) {
+	type s = []step[Imports]
+	begun := func(taken bool) step[Imports] { return func(c *Imports) error { return c.Begun(4, 2, 10, 7, taken) } }
+	created := func(c *Imports) error { return c.Created(4) }
+	adopted := func(voters ...wire.NodeID) step[Imports] {
+		return func(c *Imports) error { return c.Adopted(2, 4, &wire.Membership{Voters: voters}) }
+	}
+	restored := func(n wire.NodeID, i wire.Index) step[Imports] {
+		return func(c *Imports) error { c.Restored(n, 4, i); return nil }
+	}
+	made := func(first wire.Index) step[Imports] { return func(c *Imports) error { return c.Made(4, first) } }
+	ended := func(working bool) step[Imports] { return func(c *Imports) error { return c.Ended(4, working) } }
+	applies := func(n wire.NodeID, was wire.Index) step[Imports] {
+		return func(c *Imports) error { return c.Applies(n, 4, was) }
+	}
+	acked := func(c *Imports) error { return c.Acknowledged(4) }
+	refused := func(c *Imports) error { return c.Refused(4) }
+	holds := func(sum uint64) step[Imports] { return func(c *Imports) error { return c.Holds(3, 4, sum) } }
+	healed := func(v catalog.Snapshot, strays []wire.GroupID, staged ...string) step[Imports] {
+		return func(c *Imports) error { return c.Healed(&v, strays, staged) }
+	}
+	begin, whole := begun(false), restored(2, 10)
+	good := s{begin, adopted(2), whole, made(11), acked, applies(2, 10), restored(3, 12), applies(3, 12), holds(7), ended(false), acked, refused, healed(catalog.Snapshot{}, nil)}
+	for _, c := range []struct {
+		name string
+		bad  s
+		says string
+	}{
+		{"an id given out twice", s{begin, begin}, "was given out before"},
+		{"a group's id given out", s{begun(true)}, "was given out before"},
+		{"a tombstone's id given out", s{begin, ended(false), begin}, "was given out before"},
+		{"a group under an id that is given out", s{begin, created}, "was given out for an import"},
+		{"members from elsewhere", s{begin, adopted(97, 98)}, "with members"},
+		{"announced without a machine that has it", s{begin, made(11)}, "is announced before"},
+		{"announced without a log", s{begin, whole, made(0)}, "is announced before"},
+		{"announced with a log from the beginning", s{begin, whole, made(1)}, "is announced before"},
+		{"announced when another node has it", s{begin, restored(3, 10), made(11)}, "is announced before"},
+		{"made after it was taken back", s{begin, whole, ended(false), made(11)}, "not under way"},
+		{"made after it was refused", s{begin, whole, refused, made(11)}, "was told that it is not"},
+		{"refused after it was made", s{begin, whole, made(11), refused}, "and it is"},
+		{"taken back by who works on it", s{begin, whole, ended(true)}, "on which it works"},
+		{"an empty machine is given a command", s{begin, whole, made(11), applies(3, 0)}, "begins with a state at 10"},
+		{"acknowledged before it is there", s{begin, whole, acked}, "no group yet"},
+		{"acknowledged after it was taken back", s{begin, whole, ended(false), acked}, "no group yet"},
+		{"another state", s{begin, whole, made(11), holds(8)}, "has not got the state"},
+		{"under way for ever", s{healed(catalog.Snapshot{Imports: []catalog.Import{{ID: 4}}}, nil)}, "under way still"},
+		{"a snapshot of nobody's", s{healed(catalog.Snapshot{}, []wire.GroupID{4})}, "without a replica"},
+		{"a file of nobody's", s{healed(catalog.Snapshot{}, nil, "/recv/1.import")}, "1.import"},
+	} {
+		bite(t, c.name, good, c.bad, c.says)
+	}
+}
+
+// TestBegin: a key that a group begins with has never been absent, and what follows it is counted from there.
+func TestBegin(t *testing.T) {
+	var r Registers
+	k := []byte("k")
+	r.Begin(k, []byte("a"), 3)
+	if err := r.Found(k, r.Asked(k), 3, []byte("a")); err != nil || r.Asked(k) != 3 {
+		t.Errorf("at %d: %v", r.Asked(k), err)
+	}
+	if r.Missed(k, 0) == nil {
+		t.Error("it was found absent")
+	}
+	var s Sessions
+	s.Begin(3)
+	put := kv.Command{Op: kv.OpPut, Session: 1, Sequence: 1}
+	if effect, err := s.Applied(&put, kv.Result{Status: kv.StatusOK, Revision: 4}); !effect || err != nil {
+		t.Errorf("revision 4 after 3: %t, %v", effect, err)
 	}
 }
 

@@ -40,6 +40,11 @@ func (c *Registers) key(key []byte) *register {
 	return r
 }
 
+// Begin is told what a key is at the group's beginning, which is the first that anybody may see.
+func (c *Registers) Begin(key, value []byte, at kv.Revision) {
+	*c.key(key) = register{versions: []version{{revision: at, value: Sum(value)}}, floor: at}
+}
+
 // Put and Removed are told of writes in log order, when they take effect.
 func (c *Registers) Put(key, value []byte, at kv.Revision) {
 	r := c.key(key)

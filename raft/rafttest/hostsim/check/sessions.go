@@ -17,6 +17,9 @@ type sequence struct {
 	number  kv.Sequence
 }
 
+// Begin is told the revision that the group begins with.
+func (c *Sessions) Begin(at kv.Revision) { c.revision = at }
+
 // Applied is told of commands in log order, with what the machine answered.
 func (c *Sessions) Applied(cmd *kv.Command, r kv.Result) (effect bool, err error) {
 	if cmd.Op != kv.OpPut && cmd.Op != kv.OpDelete {

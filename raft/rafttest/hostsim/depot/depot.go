@@ -9,10 +9,13 @@
 package depot
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"path"
+	"slices"
+	"strings"
 
 	"flotilla/raft/wire"
 	"flotilla/snapshotstream"
@@ -140,3 +143,20 @@ func (d *Depot) Load(g wire.GroupID, i wire.Index, read func(io.Reader) error) e
 
 // Drop removes those of a group.
 func (d *Depot) Drop(g wire.GroupID) error { return d.shelf.Drop(g) }
+
+// Stage keeps the state of an export, which belongs to no group yet.
+func (d *Depot) Stage(export io.Reader, members wire.Membership) (*shelf.Staged, error) {
+	return d.shelf.Stage(context.Background(), export, members)
+}
+
+// Staged are the files of what was staged and neither adopted nor discarded.
+func (d *Depot) Staged() []string {
+	return slices.DeleteFunc(d.disk.Paths(), func(file string) bool { return !strings.HasSuffix(file, ".import") })
+}
+
+// Groups are those of which there are snapshots, by rising ids.
+func (d *Depot) Groups() []wire.GroupID {
+	ids := d.store.Groups()
+	slices.Sort(ids)
+	return ids
+}

@@ -90,6 +90,10 @@ func (s *Snapshot) endImport(i Import, made bool) {
 		s.Imports = nil
 	}
 	g := Group{ID: i.ID, Deleted: true}
+	if !made && mutant.Is(mutant.ForgetImport) {
+		s.Topology.Version++
+		return
+	}
 	if made {
 		g = Group{ID: i.ID, Kind: i.Kind, Voters: []wire.NodeID{i.Node}}.Founded()
 	}

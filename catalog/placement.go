@@ -211,7 +211,7 @@ func (c CreateGroup) apply(s *Snapshot, _ wire.Term) Result {
 			return Result{RefusedInvalid, uint64(id)}
 		}
 	}
-	if _, reserved := s.FindImport(id); reserved {
+	if _, reserved := s.FindImport(id); reserved && !mutant.Is(mutant.CreateReserved) {
 		return Result{RefusedInvalid, uint64(id)}
 	}
 	if len(s.Groups)+len(s.Imports) >= maxGroups {
@@ -320,7 +320,7 @@ func (s *Snapshot) freeGroup() wire.GroupID {
 		switch {
 		case i < len(s.Groups) && s.Groups[i].ID == id:
 			i++
-		case len(imports) > 0 && imports[0].ID == id:
+		case len(imports) > 0 && imports[0].ID == id && !mutant.Is(mutant.ReserveTwice):
 			imports = imports[1:]
 		default:
 			return id

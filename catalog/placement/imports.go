@@ -2,6 +2,7 @@ package placement
 
 import (
 	"flotilla/catalog"
+	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
 )
 
@@ -10,7 +11,7 @@ import (
 func CalledOff(v *catalog.Snapshot, self wire.NodeID, works func(token uint64) bool) []catalog.EndImport {
 	var out []catalog.EndImport
 	for _, i := range v.Imports {
-		if i.Node == self && !works(i.Token) {
+		if i.Node == self && (!works(i.Token) || mutant.Is(mutant.CallOffAtWork)) {
 			out = append(out, catalog.EndImport{ID: i.ID, Token: i.Token})
 		}
 	}
@@ -22,7 +23,7 @@ func CalledOff(v *catalog.Snapshot, self wire.NodeID, works func(token uint64) b
 func Leftovers(v *catalog.Snapshot, strays []wire.GroupID) []wire.GroupID {
 	var out []wire.GroupID
 	for _, id := range strays {
-		if g, _ := v.FindGroup(id); g.Deleted {
+		if g, _ := v.FindGroup(id); g.Deleted || mutant.Is(mutant.ForgetBeforeTombstone) {
 			out = append(out, id)
 		}
 	}
@@ -33,5 +34,5 @@ func Leftovers(v *catalog.Snapshot, strays []wire.GroupID) []wire.GroupID {
 // back, and what was acknowledged with it.
 func Open(v *catalog.Snapshot, id wire.GroupID) bool {
 	g, found := v.FindGroup(id)
-	return found && !g.Deleted
+	return found && !g.Deleted || mutant.Is(mutant.OpenEarly)
 }

@@ -3,7 +3,7 @@ package mutant
 import "slices"
 
 // All returns the table: the core first, then by storeys.
-func All() []Mutant { return slices.Concat(ofCore(), ofTheRest()) }
+func All() []Mutant { return slices.Concat(ofCore(), ofCatalogs(), ofHosts()) }
 
 // The mutants of formats, store, catalog, fence, transport, loop, machine, server.
 const (
@@ -29,6 +29,9 @@ const (
 	ReviveGroup       Name = "revive-group"
 	JoinUnadmitted    Name = "join-unadmitted"
 	SpendTwice        Name = "spend-twice"
+	ReserveTwice      Name = "reserve-twice"
+	CreateReserved    Name = "create-reserved"
+	ForgetImport      Name = "forget-import"
 
 	KeepLost            Name = "keep-lost"
 	ChangeUnreported    Name = "change-unreported"
@@ -44,6 +47,10 @@ const (
 	MoveAllAtOnce       Name = "move-all-at-once"
 	RetireMember        Name = "retire-member"
 
+	CallOffAtWork         Name = "call-off-at-work"
+	ForgetBeforeTombstone Name = "forget-before-tombstone"
+	OpenEarly             Name = "open-early"
+
 	AcceptStaleEpoch     Name = "accept-stale-epoch"
 	AcceptStaleAuthority Name = "accept-stale-authority"
 	AcceptForeignCluster Name = "accept-foreign-cluster"
@@ -56,11 +63,13 @@ const (
 	SkipSnapDirFsync Name = "skip-snap-dir-fsync"
 	MarkUnsynced     Name = "mark-unsynced"
 	AdoptUnverified  Name = "adopt-unverified"
+	ImportMembers    Name = "import-members"
 
 	TellBeforeSync    Name = "tell-before-sync"
 	NodeGoesOn        Name = "node-goes-on"
 	AcceptRemovedNode Name = "accept-removed-node"
 	BumpTwice         Name = "bump-twice"
+	KeepLaidLog       Name = "keep-laid-log"
 
 	DropSessions         Name = "drop-sessions"
 	RepeatCommands       Name = "repeat-commands"
@@ -68,7 +77,8 @@ const (
 	HalfStream           Name = "half-stream"
 )
 
-func ofTheRest() []Mutant {
+// ofCatalogs are those of formats, log store, catalog and placement.
+func ofCatalogs() []Mutant {
 	return []Mutant{
 		{UnlimitedLength, "believes a declared count of elements", "raft/wire", "raft/wire TestBombs", 0},
 
@@ -94,6 +104,9 @@ func ofTheRest() []Mutant {
 		{BreakQuorum, "gives a damaged replica up though the others decide nothing", "catalog", "catalog TestBrokenReplica", 0},
 		{JoinUnadmitted, "joins by a state that does not know the directory", "catalog", "catalog TestJoin", 0},
 		{SpendTwice, "takes a join token twice", "catalog", "catalog TestTokens", 0},
+		{ReserveTwice, "gives out an id that an import has reserved", "catalog", "raft/rafttest/hostsim TestImportsAreWhole", 0},
+		{CreateReserved, "makes a group under an id that an import has reserved", "catalog", "raft/rafttest/hostsim TestImportsAreWhole", 0},
+		{ForgetImport, "leaves no tombstone of an import that is taken back", "catalog", "raft/rafttest/hostsim TestImportsAreWhole", 0},
 
 		{KeepLost, "leaves a member whose disk is gone where it is", "catalog/placement", "catalog/placement TestNext", 0},
 		{ChangeUnreported, "changes a membership before the last change was reported", "catalog/placement", "catalog/placement TestNext", 0},
@@ -107,7 +120,15 @@ func ofTheRest() []Mutant {
 		{ChangeWithoutBase, "proposes changes for whatever membership there is", "catalog/placement", "catalog/placement TestNext", 0},
 		{MoveAllAtOnce, "sets all groups in motion at once", "catalog/placement", "catalog/placement TestMotionIsBounded", 0},
 		{RetireMember, "removes a leaving node that group 0 still has", "catalog/placement", "catalog/placement TestPlan", 0},
+		{CallOffAtWork, "takes back an import on which its process works", "catalog/placement", "raft/rafttest/hostsim TestImportsAreWhole", 0},
+		{ForgetBeforeTombstone, "removes what an import has made so far before it is known to be taken back", "catalog/placement", "raft/rafttest/hostsim TestImportsAreWhole", 0},
+		{OpenEarly, "lets commands into a replica whose group may be taken back", "catalog/placement", "raft/rafttest/hostsim TestImportsAreWhole", 0},
+	}
+}
 
+// ofHosts are those of what a node runs upon them.
+func ofHosts() []Mutant {
+	return []Mutant{
 		{AcceptStaleEpoch, "admits frames of a stale epoch", "epoch", "epoch TestAdmitBoundary", 0},
 		{AcceptStaleAuthority, "lets a node act that has not applied the epoch", "epoch", "epoch TestAuthorityNeedsTheAppliedEpoch", 0},
 		{AcceptForeignCluster, "talks to nodes of another cluster", "quictransport", "quictransport TestTwoClustersInOneProcess", 0},
@@ -120,11 +141,13 @@ func ofTheRest() []Mutant {
 		{SkipSnapDirFsync, "skips fsync of the directory a snapshot comes to", "snapshotstream", "snapshotstream TestPowerCutWhileReceiving", 0},
 		{MarkUnsynced, "notes bytes of a snapshot as received before they are durable", "snapshotstream", "snapshotstream TestPowerCutWhileReceiving", 0},
 		{AdoptUnverified, "installs a received snapshot without verifying it whole", "snapshotstream", "snapshotstream TestWholeIsVerified", 0},
+		{ImportMembers, "imports a state with the members that it had elsewhere", "snapshotstream/shelf", "raft/rafttest/hostsim TestImportsAreWhole", 0},
 
 		{TellBeforeSync, "tells cores that a batch is durable before it is written", "raft/multiraft", "raft/multiraft TestCloseWithHungDisk", 0},
 		{NodeGoesOn, "serves after a commit that failed", "raft/multiraft", "raft/multiraft TestFailedCommitFencesTheNode", 0},
 		{AcceptRemovedNode, "hears a removed node that asks for votes", "raft/multiraft", "raft/multiraft TestRemovedNodeIsTold", 0},
 		{BumpTwice, "proposes the epoch bump twice in a term", "raft/multiraft", "raft/multiraft TestMachinesUnderLoadAndLeaderChanges", 0},
+		{KeepLaidLog, "leaves the log of a replica that nobody has taken up", "raft/multiraft", "raft/multiraft TestLaidLogEnds", 0},
 
 		{DropSessions, "leaves the sessions out of a snapshot", "kv", "kv TestSnapshotGoesOnAlike", 0},
 		{RepeatCommands, "a session's repeated command happens again", "kv", "kv TestRepeatedSequenceAppliesOnce", 0},

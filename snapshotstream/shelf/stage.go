@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"flotilla/internal/mutant"
 	"flotilla/raft/wire"
 	"flotilla/snapshotstream"
 )
@@ -23,6 +24,9 @@ func (s *Shelf) Stage(ctx context.Context, r io.Reader, members wire.Membership)
 	h := d.Header()
 	if h.Group == wire.MetadataGroup {
 		return nil, &wire.Error{Code: wire.CodeBadRequest, Detail: "it is an export of group 0, which holds the cluster: flotilla.Restore makes a cluster of an archive"}
+	}
+	if mutant.Is(mutant.ImportMembers) {
+		members = h.Membership
 	}
 	state := snapshotstream.State{Index: h.Index, Term: h.Term, Membership: members}
 	if s.cfg.Epoch != nil {

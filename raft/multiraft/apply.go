@@ -208,9 +208,7 @@ func (a *applier) flush(g *group) error {
 			return fmt.Errorf("apply entries %d to %d of group %d: %d results for %d commands",
 				a.spans[0].index, last.index, g.id, len(results), len(a.commands))
 		}
-	}
-	if n := len(a.commands); n > 0 {
-		g.run.given = a.commands[n-1].Index
+		g.run.given = a.commands[len(a.commands)-1].Index
 	}
 	g.freed()
 	g.applied.Store(uint64(last.index))

@@ -29,8 +29,7 @@ type applyState struct {
 	scheduled bool       // guarded by the pool: in runnable, or being run
 	running   bool       // guarded by the pool
 
-	// Owned by the applier that runs the group: reads by rising index; given is the index of the last command that the machine was given,
-	// or of the state that it has taken over.
+	// Owned by the applier that runs the group: reads by rising index; given is that of the machine's last command, or of a state taken over.
 	given   wire.Index
 	parked  []*read
 	sweepAt int

@@ -37,8 +37,7 @@ type group struct {
 	view    atomic.Pointer[view] // by the worker
 	commit  atomic.Uint64        // by the worker
 	applied atomic.Uint64        // by the applier
-	// kept is the index that a machine of its own disk says at the next start, or more: by the applier.
-	kept atomic.Uint64
+	kept    atomic.Uint64        // by the applier: a machine of its own disk says so much at the next start, or more
 	// snapshot is the index of the newest one here, by the worker.
 	snapshot atomic.Uint64
 	fault    atomic.Pointer[wire.Error] // by the first who quarantines

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -127,6 +128,26 @@ func (c *cluster) others(id wire.NodeID) (ids []wire.NodeID) {
 		}
 	}
 	return ids
+}
+
+// D54: what a crash in the middle of ending a replica leaves, its snapshots, goes when that is asked for again.
+func TestSnapshotsWithoutALogEnd(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		c := withSnapshots(newCluster(t, 1, 1), 4000)
+		c.startAll()
+		defer c.killAll()
+		n := c.leader(1)
+		left := wire.Snapshot{Index: 7, Term: 3, Membership: wire.Membership{Voters: []wire.NodeID{n.id}}}
+		if err := n.snaps.Save(9, left, func(io.Writer) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.engine.RemoveGroup(within(time.Second), 9); err != nil {
+			t.Fatal(err)
+		}
+		if s, _, ok := n.snaps.Newest(9); ok {
+			t.Errorf("the snapshot at %d is still there", s.Index)
+		}
+	})
 }
 
 // D54: who lays a log and leaves before it is taken up leaves nothing for good: it ends as a replica does.

@@ -51,8 +51,6 @@ func (l loop) Strays() (ids []GroupID) {
 	return ids
 }
 
-func (l loop) Forget(g GroupID) error { return l.shelf.Drop(g) }
-
 // placed is group id as the catalog has it, or as it is being imported.
 func (h *Host) placed(id GroupID) *catalog.Group {
 	g, found := h.catalog.View().FindGroup(id)

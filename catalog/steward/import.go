@@ -25,8 +25,6 @@ type Importer interface {
 	Make(ctx context.Context, i *catalog.Import, state Staged) error
 	// Strays are the groups of which there are snapshots and no replica.
 	Strays() []wire.GroupID
-	// Forget removes those snapshots.
-	Forget(g wire.GroupID) error
 }
 
 // Staged is a state that is here, whole and verified, and belongs to no group yet.
@@ -181,10 +179,7 @@ func (s *Steward) callOff(ctx context.Context, view *catalog.Snapshot) {
 	}
 	for _, id := range placement.Leftovers(view, s.cfg.Imports.Strays()) {
 		s.start(ctx, task{group: id}, "remove what is left of the replica here", restAfterError, func(ctx context.Context) error {
-			if err := s.cfg.Engine.Remove(ctx, id); err != nil { // it may be on its way out still
-				return err
-			}
-			return s.cfg.Imports.Forget(id)
+			return s.cfg.Engine.Remove(ctx, id)
 		})
 	}
 }

@@ -97,9 +97,9 @@ func busy(id wire.GroupID) *wire.Error {
 }
 
 // RemoveGroup ends this node's replica of a group: whoever waits for it is answered, CodeUnknownOutcome for commands in the
-// log, CodeUnknownGroup else; when its machine is left alone and its log is let go of, durably, it returns. A log without a replica is
-// let go of as well. nil means that there is none and that none is being made. CodeOverloaded while an earlier call for the group is not
-// done. Peers are told that the group is unknown here. Once begun it goes on when ctx has ended.
+// log, CodeUnknownGroup else; when its machine is left alone, its log let go of, durably, and its snapshots after it, it returns. What is
+// left of one without a replica is let go of as well. nil means that there is none and that none is being made. CodeOverloaded while an
+// earlier call for the group is not done. Peers are told that the group is unknown here. Once begun it goes on when ctx has ended.
 func (e *Engine) RemoveGroup(ctx context.Context, id wire.GroupID) error {
 	ended := make(chan error, 1)
 	e.removeGroup(id, func(err error) { ended <- err })
@@ -114,7 +114,7 @@ func (e *Engine) removeGroup(id wire.GroupID, then func(error)) {
 	}
 	g := e.lookup(id)
 	if g == nil {
-		e.removeLog(id, then)
+		e.removeRest(id, then)
 		return
 	}
 	e.groups.Delete(id)
@@ -140,11 +140,11 @@ func (e *Engine) removeGroup(id wire.GroupID, then func(error)) {
 	}
 }
 
-// removeLog lets go of a log without a replica, as a caller of LayGroup leaves it who does not go on. The group is claimed.
-func (e *Engine) removeLog(id wire.GroupID, then func(error)) {
+// removeRest lets go of what is left without a replica: the log of a caller of LayGroup who did not go on, snapshots whose log was gone when
+// a crash came. The group is claimed.
+func (e *Engine) removeRest(id wire.GroupID, then func(error)) {
 	if _, held := e.cfg.Log.State(id); !held || mutant.Is(mutant.KeepLaidLog) {
-		e.moving.Delete(id)
-		then(nil)
+		e.dropSnapshots(id, then)
 		return
 	}
 	if !e.workerOf(id).inbox.order(func(w *worker) { e.dropLog(w, id, then) }) {
@@ -155,13 +155,14 @@ func (e *Engine) removeLog(id wire.GroupID, then func(error)) {
 
 // dropLog lets go of the log of a claimed group, and of its snapshots after it: without a log nobody misses a beginning.
 func (e *Engine) dropLog(w *worker, id wire.GroupID, then func(error)) {
-	dropped := func() {
-		e.forget(id, func(err error) {
-			e.moving.Delete(id)
-			then(err)
-		})
-	}
-	w.commitAlone(dropped, wire.LogUpdate{Group: id, Drop: true})
+	w.commitAlone(func() { e.dropSnapshots(id, then) }, wire.LogUpdate{Group: id, Drop: true})
+}
+
+func (e *Engine) dropSnapshots(id wire.GroupID, then func(error)) {
+	e.forget(id, func(err error) {
+		e.moving.Delete(id)
+		then(err)
+	})
 }
 
 // closeMachine closes a machine that wants to be, and turns a panic into an error (P4).

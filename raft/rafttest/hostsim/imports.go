@@ -206,12 +206,7 @@ func (s *Sim) callOff(h *host, view *catalog.Snapshot) {
 	}
 	for _, g := range placement.Leftovers(view, h.strays()) {
 		s.errand(h, h.steward.groups[g], "remove what is left of a replica", restAfterError, func(done func(error)) {
-			s.endReplica(h, g, func(err error) {
-				if err == nil {
-					err = h.depot.Drop(g)
-				}
-				done(err)
-			})
+			s.endReplica(h, g, done)
 		})
 	}
 }

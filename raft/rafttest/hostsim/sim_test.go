@@ -52,6 +52,9 @@ const replayedSeeds = 1
 
 // TestReplay: the same seed gives the same run, event by event, in this process and in another one (N10).
 func TestReplay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine: nothing for the race pass, which is what -short is for") // go test ./... runs it
+	}
 	replay.Twice(t, replayedSeeds, func(seed uint64) uint64 { return Simulate(seed).Hash })
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"flotilla/raft/wire"
 )
@@ -72,13 +73,11 @@ func validText(s string) bool { return s != "" && len(s) <= maxText }
 
 // ValidVersion reports whether v may be the version of a node's program: up to 64 visible ASCII characters, so that
 // what one node says of itself upsets nobody's terminal.
-func ValidVersion(v string) bool {
-	for i := range len(v) {
-		if v[i] <= ' ' || v[i] > '~' {
-			return false
-		}
-	}
-	return len(v) <= maxVersion
+func ValidVersion(v string) bool { return len(v) <= maxVersion && Visible(v) }
+
+// Visible reports whether s is of visible ASCII characters alone.
+func Visible(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
 func validSettings(s Settings) error {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
-	"strings"
 	"time"
 
 	"flotilla/catalog"
@@ -133,8 +132,7 @@ func dialable(addr string) error {
 	host, text, err := net.SplitHostPort(addr)
 	ip, _ := netip.ParseAddr(host)
 	port, errPort := strconv.ParseUint(text, 10, 16)
-	invisible := strings.ContainsFunc(addr, func(r rune) bool { return r <= ' ' || r > '~' })
-	if err != nil || host == "" || errPort != nil || port == 0 || ip.IsUnspecified() || len(addr) > maxText || invisible {
+	if err != nil || host == "" || errPort != nil || port == 0 || ip.IsUnspecified() || len(addr) > maxText || !catalog.Visible(addr) {
 		return &wire.Error{Code: wire.CodeBadRequest, Detail: fmt.Sprintf("nobody can dial %q: say HOST:PORT", addr)}
 	}
 	return nil

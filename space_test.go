@@ -15,17 +15,7 @@ import (
 func TestCatalogWithoutSpace(t *testing.T) {
 	simulated(t, 3, func(t *testing.T, c *testCluster) {
 		var full atomic.Bool
-		c.change = func(cfg *flotilla.Config) {
-			if cfg.NodeID != 3 {
-				return
-			}
-			flotilla.SetCatalogSpace(cfg, func(string) (int64, error) {
-				if full.Load() {
-					return 1 << 20, nil
-				}
-				return 1 << 40, nil
-			})
-		}
+		c.spaceless(3, &full)
 		c.openAll()
 		c.lead(1, 2, 3)
 		node, before := c.hosts[3], c.hosts[3].Epoch()
@@ -60,16 +50,7 @@ func pauseFor(t testing.TB, d time.Duration) {
 func TestAgreedOnAndNotHere(t *testing.T) {
 	simulated(t, 3, func(t *testing.T, c *testCluster) {
 		var full atomic.Bool
-		c.change = func(cfg *flotilla.Config) {
-			if cfg.NodeID == 3 {
-				flotilla.SetCatalogSpace(cfg, func(string) (int64, error) {
-					if full.Load() {
-						return 1 << 20, nil
-					}
-					return 1 << 40, nil
-				})
-			}
-		}
+		c.spaceless(3, &full)
 		c.openAll()
 		c.lead(1, 2, 3)
 		full.Store(true)
@@ -83,4 +64,18 @@ func TestAgreedOnAndNotHere(t *testing.T) {
 		full.Store(false)
 		eventually(t, "the node has heard of the group", func() bool { return len(c.hosts[3].Groups()) == before+1 })
 	})
+}
+
+// spaceless has the disk under a node's catalog be full whenever full says so, from the next open on.
+func (c *testCluster) spaceless(id flotilla.NodeID, full *atomic.Bool) {
+	c.change = func(cfg *flotilla.Config) {
+		if cfg.NodeID == id {
+			flotilla.SetCatalogSpace(cfg, func(string) (int64, error) {
+				if full.Load() {
+					return 1 << 20, nil
+				}
+				return 1 << 40, nil
+			})
+		}
+	}
 }
